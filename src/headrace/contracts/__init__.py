@@ -1,0 +1,1 @@
+"""The vocabulary every room shares: data classes, protocols and errors. Imports nothing else of headrace."""

@@ -1,0 +1,154 @@
+"""A routing policy as data: what the operator's YAML means once it is validated. Pure, frozen, shareable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from headrace.contracts.models import ModelCard
+
+Signal = Literal[
+    "difficulty", "domain", "unfamiliar", "prompt_tokens", "turns", "tools", "json", "language",
+    "metadata", "header", "key", "tenant",
+]  # fmt: skip
+Operator = Literal["eq", "in", "gt", "gte", "lt", "lte", "present"]
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`signal op value`; `name` is the key inside metadata or the header's lower-case name."""
+
+    signal: Signal
+    op: Operator
+    value: Scalar | tuple[Scalar, ...]
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every part holds."""
+
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one part holds."""
+
+    parts: tuple["Condition", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part does not hold."""
+
+    part: "Condition"
+
+
+Condition = Comparison | All | AnyOf | Not
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """First match wins; `when` None is the mandatory default and stands last. `use` is a tier id."""
+
+    id: str
+    when: Condition | None
+    use: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """The streaming commit point: judge within `tokens` tokens or `s` seconds after the first token."""
+
+    tokens: int = 32
+    s: float = 1.5
+    on_uncertain: Literal["escalate", "commit"] = "escalate"
+
+
+@dataclass(frozen=True, slots=True)
+class LowConfidence:
+    """What to do with an answer that is not good enough. `max_risk` is the calibrated P(wrong and kept)."""
+
+    probe: Probe
+    max_risk: float
+    then: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRule:
+    """What to do when an attempt breaks: `retries` on the same tier, then the tiers of `then` in order.
+
+    errors: BackendError kinds ("timeout", "http_429", "unavailable", "protocol", ...) or "any".
+    """
+
+    id: str
+    errors: tuple[str, ...]
+    retries: int = 0
+    then: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds over the whole chain of one request."""
+
+    max_attempts: int = 3
+    deadline_s: float = 60.0
+    max_cost_microusd: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Affinity:
+    """Keep a conversation on its tier unless difficulty moved by more than `switch_margin`."""
+
+    key: Literal["conversation", "user", "none"] = "none"
+    switch_margin: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualModel:
+    """A name clients use; it never changes for them."""
+
+    name: str
+    select: tuple[Rule, ...]
+    on_low_confidence: LowConfidence | None = None
+    on_failure: tuple[FailureRule, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    affinity: Affinity = field(default_factory=Affinity)
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Backends of one price level. `specialists` maps a domain to a backend id; else `default` answers."""
+
+    id: str
+    default: str
+    specialists: Mapping[str, str] = field(default_factory=dict)
+    concurrency: int = 16
+    queue: int = 64
+
+    def backend_ids(self) -> tuple[str, ...]:
+        """Every backend of the tier, default first, without repeats."""
+        return tuple(dict.fromkeys((self.default, *self.specialists.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The immutable object that a request is pinned to.
+
+    revision: short hash of the source text. tiers: cheapest first. cards: backend id -> what it can do.
+    aliases: client's name -> virtual model, `headrace/<tier>` or catalogue id.
+    """
+
+    revision: str
+    tiers: tuple[Tier, ...]
+    virtual_models: Mapping[str, VirtualModel]
+    cards: Mapping[str, ModelCard]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def tier(self, tier_id: str) -> Tier:
+        """Return the tier, KeyError if there is none."""
+        for tier in self.tiers:
+            if tier.id == tier_id:
+                return tier
+        raise KeyError(tier_id)

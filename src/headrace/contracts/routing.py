@@ -1,0 +1,121 @@
+"""How a request is judged, planned, tried and recorded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from headrace.contracts.models import ModelCard
+from headrace.contracts.policy import FailureRule, Limits, LowConfidence
+
+AttemptOutcome = Literal[
+    "committed",   # its answer went to the client, whole
+    "rejected",    # judged not good enough before commit
+    "failed",      # broke before commit
+    "broken",      # broke after commit: the client saw OpenAI's mid-stream error
+    "cancelled",   # the client left
+]  # fmt: skip
+CommitReason = Literal[
+    "confident",       # probe: calibrated confidence reached the bar within k tokens
+    "time_bound",      # probe: the time bound came; calibration for the tokens seen said yes
+    "uncertain",       # probe ended undecided; on_uncertain said commit
+    "whole",           # judged whole (early end, or non-streamed) and good
+    "question_only",   # no judging was possible or asked for: decided from the question alone
+    "last_tier",       # nothing stronger is left in the plan
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Difficulty:
+    """Question-side judgement. value in 0..1: calibrated P(large tier right and small tier wrong)."""
+
+    value: float
+    domain: str
+    unfamiliar: bool
+    artefact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Every named signal a rule may ask for, computed once per request."""
+
+    difficulty: float
+    domain: str
+    unfamiliar: bool
+    prompt_tokens: int
+    turns: int
+    tools: bool
+    json: bool
+    language: str
+    key: str
+    tenant: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One candidate: a backend on a tier."""
+
+    tier: str
+    backend: str
+    card: ModelCard
+    judged: bool  # its answer is judged before commit (a stronger target follows and judging is possible)
+    why_not_judged: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be tried, decided before any model is called.
+
+    targets: in order of escalation. skipped: tier id -> why the planner left it out (capability, context, ...).
+    propensity: probability with which the logged policy chose targets[0] (1.0 for deterministic rules).
+    rule: id of the matched rule; "direct" for a catalogue id, "tier" for headrace/<tier>.
+    """
+
+    virtual_model: str
+    revision: str
+    rule: str
+    features: Features
+    targets: tuple[Target, ...]
+    skipped: Mapping[str, str]
+    low_confidence: LowConfidence | None
+    on_failure: tuple[FailureRule, ...]
+    limits: Limits
+    failure_targets: Mapping[str, Target] = field(default_factory=dict)
+    expected_cost_microusd: int = 0
+    propensity: float = 1.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try on one backend, finished. Times in seconds from the start of the request; ttft None if no token came."""
+
+    tier: str
+    backend: str
+    model: str
+    outcome: AttemptOutcome
+    prompt_tokens: int
+    completion_tokens: int
+    cost_microusd: int
+    started_s: float
+    ended_s: float
+    ttft_s: float | None = None
+    queued_s: float = 0.0
+    confidence: float | None = None
+    commit_reason: CommitReason | None = None
+    why: str = ""
+    usage_estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """Answer-side judgement. value: calibrated P(answer is right). enough: may be kept under max_risk.
+
+    final: no further token can change the decision now.
+    """
+
+    value: float
+    enough: bool
+    final: bool
+    why: str = ""
