@@ -45,7 +45,7 @@ class Not:
     part: "Condition"
 
 
-Condition = Comparison | All | AnyOf | Not
+Condition = Comparison | AllOf | AnyOf | Not
 
 
 @dataclass(frozen=True, slots=True)
