@@ -89,6 +89,13 @@ class Usage(msgspec.Struct, omit_defaults=True):
     completion_tokens_details: JsonObject | None = None
 
 
+class EstimatedUsage(Usage):
+    """Tokens the gateway counted itself, because the engine gave no figure or one nobody can believe.
+
+    On the wire it is a plain Usage; the class is the mark (`Attempt.usage_estimated`).
+    """
+
+
 class ChunkChoice(msgspec.Struct):
     """One choice of a streamed chunk. `delta` keeps fields we do not know."""
 
