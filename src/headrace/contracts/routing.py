@@ -53,6 +53,14 @@ class Features:
 
 
 @dataclass(frozen=True, slots=True)
+class PreviousTurn:
+    """Where a conversation stands, for affinity: the tier that answered last and the difficulty it was judged at."""
+
+    tier: str
+    difficulty: float
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One candidate: a backend on a tier."""
 

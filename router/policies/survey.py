@@ -1,0 +1,85 @@
+"""Which tiers could answer a request at all: capabilities, context length, cost bound, then liveness."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from headrace.contracts.chat import ChatCall
+from headrace.contracts.errors import InvalidRequest, Overloaded
+from headrace.contracts.models import ModelCard
+from headrace.contracts.policy import Limits, Policy, Tier
+from headrace.contracts.routing import Features, Target
+from headrace.router.policies.capability import Lack, Need, lack, needs
+from headrace.router.policies.cost import attempt_cost
+
+RETRY_AFTER_S: Final = 5.0
+
+IsLive = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request to plan: the policy it is pinned to, the call, its features, and which backends are up."""
+
+    policy: Policy
+    call: ChatCall
+    features: Features
+    is_live: IsLive
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What could answer: tier id -> target, weakest first; and why each other tier cannot."""
+
+    able: Mapping[str, Target]
+    skipped: Mapping[str, str]
+
+
+def survey(ask: Ask, tiers: Sequence[Tier], limits: Limits) -> Options:
+    """Sort tiers into able and skipped. InvalidRequest when none can do it, Overloaded when those that can are down."""
+    wanted = needs(ask.call)
+    able: dict[str, Target] = {}
+    skipped: dict[str, str] = {}
+    lacks: list[Lack] = []
+    for tier in tiers:
+        found = _pick(ask, tier, wanted, limits)
+        if isinstance(found, Target):
+            able.setdefault(tier.id, found)
+        elif isinstance(found, Lack):
+            skipped[tier.id] = found.why
+            lacks.append(found)
+        else:
+            skipped[tier.id] = found
+    if able:
+        return Options(able, {tier: why for tier, why in skipped.items() if tier not in able})
+    listed = "; ".join(f"{tier}: {why}" if tier else why for tier, why in skipped.items())
+    if len(lacks) < len(tiers):
+        message = f"no tier that can serve this request is up ({listed}); try again later"
+        raise Overloaded(message, retry_after_s=RETRY_AFTER_S)
+    worst = lacks[-1]  # of the strongest tier: what even that one cannot do
+    raise InvalidRequest(f"no tier can serve this request: {listed}", param=worst.field, code=worst.code)
+
+
+def _pick(ask: Ask, tier: Tier, wanted: tuple[Need, ...], limits: Limits) -> Target | Lack | str:
+    """Return the tier's backend for this request: the domain's specialist, else the default; or why there is none."""
+    found: Lack | str = ""
+    for backend in dict.fromkeys((tier.specialists.get(ask.features.domain, tier.default), tier.default)):
+        card = ask.policy.cards[backend]
+        lacking = lack(card, ask.call, wanted, ask.features.prompt_tokens) or _too_dear(ask, card, limits)
+        if lacking is None and ask.is_live(backend):
+            return Target(tier=tier.id, backend=backend, card=card, judged=False)
+        if lacking is None:
+            found = f"backend {backend!r} is down"
+        elif not found:
+            found = lacking
+    return found
+
+
+def _too_dear(ask: Ask, card: ModelCard, limits: Limits) -> Lack | None:
+    if limits.max_cost_microusd is None:
+        return None
+    cost = attempt_cost(card, ask.call, ask.features.prompt_tokens)
+    if cost <= limits.max_cost_microusd:
+        return None
+    why = f"{card.id} would cost about {cost} micro-USD, over the limit of {limits.max_cost_microusd}"
+    return Lack("max_completion_tokens", why)
