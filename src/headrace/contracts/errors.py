@@ -2,6 +2,7 @@
 
 HeadraceError
 ├── ConfigError                 a file the operator wrote (file:line and the cure)
+├── SetupError                  this machine lacks something, or a build step failed (what and the cure)
 ├── StoreError                  model store: fetch, hash, disk, lock
 ├── EngineError                 an engine process that does not start or has died for good
 ├── RequestError                the caller's mistake, 4xx
@@ -46,6 +47,10 @@ class HeadraceError(Exception):
 
 class ConfigError(HeadraceError):
     """A bad value in an operator's file; the message starts with `file:line:` where the place is known."""
+
+
+class SetupError(HeadraceError):
+    """This machine lacks something that setup needs, or a step of it failed."""
 
 
 class StoreError(HeadraceError):
