@@ -24,7 +24,7 @@ class Index:
     """Stands for pip: installs nothing, lacks torch in the configured index, and loses the network once."""
 
     def __init__(self) -> None:
-        self.index: Index = []
+        self.runs: list[tuple[str, ...]] = []
         self.is_cut = True
 
     def install(self, python: Path, arguments: Sequence[str], *, total: int, log: Path, report: pip.Report) -> None:
