@@ -1,0 +1,75 @@
+"""Whether an answer may be kept: the judge's word, the form of the answer, and what the policy says when unsure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace.contracts.chat import ChatCall, JsonObject
+from headrace.contracts.policy import LowConfidence
+from headrace.contracts.protocols import AnswerJudge
+from headrace.contracts.routing import CommitReason
+from headrace.router.cascade.validity import fault
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """keep: commit for `reason`; else escalate because of `why`. confidence: calibrated P(right), where judged."""
+
+    keep: bool
+    reason: CommitReason | None = None
+    confidence: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The judge, set to one request and one model. Pure; evidence is natural logs, oldest first."""
+
+    judge: AnswerJudge
+    low: LowConfidence
+    call: ChatCall
+    model: str
+    domain: str
+
+    def running(self, evidence: Sequence[float]) -> Verdict | None:
+        """Judge a running answer; None while more tokens may change the decision."""
+        tokens = self.low.probe.tokens
+        seen = self.judge.prefix(
+            evidence[:tokens],
+            model=self.model,
+            domain=self.domain,
+            json=self.call.wants_json,
+            max_risk=self.low.max_risk,
+        )
+        if not seen.final and len(evidence) < tokens:
+            return None
+        return Verdict(seen.enough, "confident" if seen.enough else None, seen.value, seen.why)
+
+    def at_time_bound(self, evidence: Sequence[float]) -> Verdict:
+        """Judge what came by the time bound; where that is not enough, `on_uncertain` decides."""
+        seen = self.judge.prefix(
+            evidence[: self.low.probe.tokens],
+            model=self.model,
+            domain=self.domain,
+            json=self.call.wants_json,
+            max_risk=self.low.max_risk,
+        )
+        if seen.enough:
+            return Verdict(True, "time_bound", seen.value, seen.why)  # noqa: FBT003  (`keep`)
+        if self.low.probe.on_uncertain == "commit":
+            return Verdict(True, "uncertain", seen.value, seen.why)  # noqa: FBT003  (`keep`)
+        why = f"undecided after {len(evidence)} tokens at the time bound of {self.low.probe.s} s"
+        return Verdict(False, None, seen.value, f"{why}: {seen.why}" if seen.why else why)  # noqa: FBT003  (`keep`)
+
+    def whole(self, evidence: Sequence[float], message: JsonObject, finish_reason: str) -> Verdict:
+        """Judge a finished answer: its form first, then the judge."""
+        if wrong := fault(self.call, message):
+            return Verdict(keep=False, why=wrong)
+        seen = self.judge.whole(
+            evidence,
+            model=self.model,
+            domain=self.domain,
+            json=self.call.wants_json or bool(message.get("tool_calls")),
+            max_risk=self.low.max_risk,
+            finish_reason=finish_reason,
+        )
+        return Verdict(seen.enough, "whole" if seen.enough else None, seen.value, seen.why)
