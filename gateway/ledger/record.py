@@ -1,0 +1,272 @@
+"""The ledger's record, version 1, and how it is made from a plan and its attempts. Pure.
+
+Money is whole micro-USD. Times inside are seconds from the start of the request. Client-given header and metadata
+values are in it only under names that the operator allowed.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from headrace.contracts.models import Price
+from headrace.contracts.principal import Principal
+from headrace.contracts.routing import Attempt, Features, Plan
+
+VERSION: Final = 1
+MAX_VALUE_CHARS: Final = 128
+
+
+class FeaturesRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the rules saw."""
+
+    difficulty: float
+    domain: str
+    unfamiliar: bool
+    prompt_tokens: int
+    turns: int
+    tools: bool
+    json: bool
+    language: str
+    metadata: dict[str, str] = {}
+    headers: dict[str, str] = {}
+
+
+class TargetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One candidate of the plan."""
+
+    tier: str
+    backend: str
+    model: str
+    judged: bool
+    why_not_judged: str = ""
+
+
+class PlanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was decided before any model was called."""
+
+    virtual_model: str
+    rule: str
+    targets: tuple[TargetRecord, ...]
+    propensity: float
+    expected_cost_microusd: int
+    skipped: dict[str, str] = {}
+    reason: str = ""
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One try."""
+
+    tier: str
+    backend: str
+    model: str
+    outcome: str
+    prompt_tokens: int
+    completion_tokens: int
+    cost_microusd: int
+    started_s: float
+    ended_s: float
+    ttft_s: float | None = None
+    queued_s: float = 0.0
+    confidence: float | None = None
+    commit_reason: str | None = None
+    why: str = ""
+    usage_estimated: bool = False
+
+
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One finished request.
+
+    outcome: "ok", "cancelled", or the error's code or type. prompt_tokens and completion_tokens: what the client
+    received, and so paid for in its own view. cost_microusd: every attempt together. always_large_microusd: what the
+    same tokens would have cost on the strongest tier (an expectation: its own answer has another length).
+    wasted_tokens: generated and never shown.
+    """
+
+    v: int
+    time: str
+    decision: str
+    request: str
+    key: str
+    tenant: str
+    endpoint: str
+    stream: bool
+    model: str
+    revision: str
+    artefacts: dict[str, str]
+    features: FeaturesRecord | None
+    plan: PlanRecord | None
+    attempts: tuple[AttemptRecord, ...]
+    outcome: str
+    status: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost_microusd: int
+    wasted_tokens: int
+    total_s: float
+    ttft_s: float | None = None
+    always_large_microusd: int = 0
+
+    @property
+    def answer(self) -> AttemptRecord | None:
+        """The attempt whose answer went to the client, None if none did."""
+        for attempt in self.attempts:
+            if attempt.outcome in {"committed", "broken"}:
+                return attempt
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the ledger knows of a request besides its plan and attempts. `started` is wall-clock seconds."""
+
+    decision_id: str
+    request_id: str
+    principal: Principal
+    endpoint: str
+    stream: bool
+    model: str
+    started: float
+    revision: str
+    artefacts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How it ended for the client: HTTP status, the word for it, and the tokens it received."""
+
+    status: int
+    word: str
+    prompt_tokens: int
+    completion_tokens: int
+    total_s: float
+    ttft_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The client-given names that may be in a record (lower case for headers)."""
+
+    headers: Collection[str] = ()
+    metadata: Collection[str] = ()
+
+
+NOTHING_ALLOWED: Final = Allowed()
+
+
+def build(
+    request: Request,
+    plan: Plan | None,
+    attempts: Sequence[Attempt],
+    outcome: Outcome,
+    *,
+    strongest: Price | None = None,
+    allowed: Allowed = NOTHING_ALLOWED,
+) -> Record:
+    """Return the record of one finished request; `plan` is None when it was refused before one was made."""
+    answered = outcome.prompt_tokens or outcome.completion_tokens
+    return Record(
+        v=VERSION,
+        time=datetime.fromtimestamp(request.started, UTC).isoformat(timespec="milliseconds"),
+        decision=request.decision_id,
+        request=request.request_id,
+        key=request.principal.key_id,
+        tenant=request.principal.tenant,
+        endpoint=request.endpoint,
+        stream=request.stream,
+        model=request.model[:MAX_VALUE_CHARS],
+        revision=request.revision,
+        artefacts=dict(request.artefacts),
+        features=None if plan is None else _features(plan.features, allowed),
+        plan=None if plan is None else _plan(plan),
+        attempts=tuple(_attempt(attempt) for attempt in attempts),
+        outcome=outcome.word,
+        status=outcome.status,
+        prompt_tokens=outcome.prompt_tokens,
+        completion_tokens=outcome.completion_tokens,
+        cost_microusd=sum(attempt.cost_microusd for attempt in attempts),
+        wasted_tokens=sum(each.completion_tokens for each in attempts if each.outcome in {"rejected", "failed"}),
+        total_s=_short(outcome.total_s),
+        ttft_s=None if outcome.ttft_s is None else _short(outcome.ttft_s),
+        always_large_microusd=strongest.cost_microusd(outcome.prompt_tokens, outcome.completion_tokens)
+        if strongest is not None and answered
+        else 0,
+    )
+
+
+def encode(record: Record) -> bytes:
+    """Return one JSON line with its end."""
+    return _ENCODER.encode(record) + b"\n"
+
+
+def decode(line: bytes) -> dict[str, Any] | None:
+    """Return a line as plain values, None for a torn line or one that is no record."""
+    try:
+        value = _DECODER.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("v"), int) and "decision" in value else None
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder()
+
+
+def _features(features: Features, allowed: Allowed) -> FeaturesRecord:
+    return FeaturesRecord(
+        difficulty=round(features.difficulty, 5),
+        domain=features.domain,
+        unfamiliar=features.unfamiliar,
+        prompt_tokens=features.prompt_tokens,
+        turns=features.turns,
+        tools=features.tools,
+        json=features.json,
+        language=features.language,
+        metadata=_only(features.metadata, allowed.metadata),
+        headers=_only(features.headers, allowed.headers),
+    )
+
+
+def _only(values: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    return {name: values[name][:MAX_VALUE_CHARS] for name in names if name in values}
+
+
+def _plan(plan: Plan) -> PlanRecord:
+    return PlanRecord(
+        virtual_model=plan.virtual_model,
+        rule=plan.rule,
+        targets=tuple(
+            TargetRecord(target.tier, target.backend, target.card.id, target.judged, target.why_not_judged)
+            for target in plan.targets
+        ),
+        propensity=plan.propensity,
+        expected_cost_microusd=plan.expected_cost_microusd,
+        skipped=dict(plan.skipped),
+        reason=plan.reason,
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptRecord:
+    return AttemptRecord(
+        tier=attempt.tier,
+        backend=attempt.backend,
+        model=attempt.model,
+        outcome=attempt.outcome,
+        prompt_tokens=attempt.prompt_tokens,
+        completion_tokens=attempt.completion_tokens,
+        cost_microusd=attempt.cost_microusd,
+        started_s=_short(attempt.started_s),
+        ended_s=_short(attempt.ended_s),
+        ttft_s=None if attempt.ttft_s is None else _short(attempt.ttft_s),
+        queued_s=_short(attempt.queued_s),
+        confidence=attempt.confidence,
+        commit_reason=attempt.commit_reason,
+        why=attempt.why,
+        usage_estimated=attempt.usage_estimated,
+    )
+
+
+def _short(seconds: float) -> float:
+    return round(seconds, 6)

@@ -1,0 +1,178 @@
+"""From checked edge models to the frozen tree's parts: backends with their cards, and the routing policy."""
+
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, Protocol
+
+from headrace.contracts.errors import HeadraceError
+from headrace.contracts.models import ModelCard, Price
+from headrace.contracts.policy import (
+    Affinity,
+    Condition,
+    FailureRule,
+    Limits,
+    LowConfidence,
+    Policy,
+    Probe,
+    Rule,
+    Tier,
+    VirtualModel,
+)
+from headrace.gateway.settings.edge import BackendEdge, ConfigEdge, LimitsEdge, PriceEdge, VirtualModelEdge
+from headrace.gateway.settings.problems import Keys, Report, nearest
+from headrace.gateway.settings.tree import EngineBackend, UrlBackend
+
+_ENGINE_ONLY: Final = ("threads", "kv_cache_bytes", "eager")
+_URL_NEEDS: Final = ("capabilities", "context_tokens", "price")
+
+
+class HasCard(Protocol):
+    """A catalogue entry, as far as settings read it."""
+
+    @property
+    def card(self) -> ModelCard:
+        """What the model can do and costs."""
+        ...
+
+
+class Cards(Protocol):
+    """The catalogue, as far as settings read it."""
+
+    def get(self, model_id: str, /) -> HasCard:
+        """Return the entry; a HeadraceError for an unknown id."""
+        ...
+
+    def ids(self) -> Sequence[str]:
+        """Every id."""
+        ...
+
+
+def build_backends(
+    edges: Mapping[str, BackendEdge], catalogue: Cards, report: Report
+) -> dict[str, EngineBackend | UrlBackend]:
+    """Return every backend that is whole; the others are reported."""
+    built: dict[str, EngineBackend | UrlBackend] = {}
+    for name, edge in edges.items():
+        path: Keys = ("backends", name)
+        if (edge.engine is None) == (edge.urls is None):
+            report(path, "a backend has either `engine` or `urls`", "write engine: vllm, or urls: [http://...]")
+            continue
+        backend = _engine(name, edge, catalogue, report) if edge.urls is None else _url(name, edge, catalogue, report)
+        if backend is not None:
+            built[name] = backend
+    return built
+
+
+def card_of(catalogue: Cards, model_id: str) -> ModelCard | None:
+    """Return the catalogue's card, or None when it does not know the id."""
+    if model_id not in catalogue.ids():
+        return None
+    try:
+        return catalogue.get(model_id).card
+    except HeadraceError:
+        return None
+
+
+def build_policy(
+    edge: ConfigEdge,
+    conditions: Mapping[Keys, Condition],
+    cards: Mapping[str, ModelCard],
+    revision: str,
+) -> Policy:
+    """Return the policy; `conditions` holds the parsed `when` of each rule by its path."""
+    tiers = tuple(
+        Tier(tier.id, tier.default, dict(tier.specialists), tier.concurrency, tier.queue) for tier in edge.tiers
+    )
+    models = {name: _virtual_model(name, model, conditions) for name, model in edge.virtual_models.items()}
+    return Policy(revision, tiers, models, dict(cards), dict(edge.aliases))
+
+
+def _engine(name: str, edge: BackendEdge, catalogue: Cards, report: Report) -> EngineBackend | None:
+    path: Keys = ("backends", name)
+    if edge.api_key is not None:
+        report((*path, "api_key"), "an engine's key is made by headrace", "remove api_key")
+    card = card_of(catalogue, edge.model)
+    if card is None:
+        report((*path, "model"), f"no catalogue model {edge.model!r}", nearest(edge.model, catalogue.ids()))
+        return None
+    if edge.context_tokens is not None and edge.context_tokens > card.context_tokens:
+        what = f"the model's context is {card.context_tokens} tokens"
+        report((*path, "context_tokens"), what, "write a smaller number or remove it")
+    return EngineBackend(
+        id=name,
+        model=edge.model,
+        card=_override(card, edge),
+        threads=edge.threads,
+        kv_cache_bytes=edge.kv_cache_bytes,
+        eager=edge.eager is not False,
+    )
+
+
+def _url(name: str, edge: BackendEdge, catalogue: Cards, report: Report) -> UrlBackend | None:
+    path: Keys = ("backends", name)
+    for word in _ENGINE_ONLY:
+        if getattr(edge, word) is not None:
+            report((*path, word), "this is for engines that headrace starts", f"remove {word}")
+    known = card_of(catalogue, edge.model)
+    missing = [word for word in _URL_NEEDS if getattr(edge, word) is None] if known is None else []
+    for word in missing:
+        what = f"{word} is not known for {edge.model!r}, which is not in the catalogue"
+        report(path, what, f"write {word}: {_example(word)}")
+    if missing:
+        return None
+    base = known or ModelCard(name, 0, frozenset(), Price(Decimal(0), Decimal(0)))
+    card = _override(ModelCard(name, base.context_tokens, base.capabilities, base.price, base.family), edge)
+    return UrlBackend(id=name, model=edge.model, card=card, urls=tuple(edge.urls or ()), api_key=edge.api_key)
+
+
+def _example(word: str) -> str:
+    if word == "price":
+        return "{input_usd_per_mtok: 0.60, output_usd_per_mtok: 1.80}"
+    return "[stream, tools]" if word == "capabilities" else "32768"
+
+
+def _override(card: ModelCard, edge: BackendEdge) -> ModelCard:
+    return ModelCard(
+        id=card.id,
+        context_tokens=edge.context_tokens or card.context_tokens,
+        capabilities=card.capabilities if edge.capabilities is None else frozenset(edge.capabilities),
+        price=card.price if edge.price is None else _price(edge.price),
+        family=card.family,
+        parameters=card.parameters,
+        license=card.license,
+    )
+
+
+def _price(edge: PriceEdge) -> Price:
+    return Price(edge.input_usd_per_mtok, edge.output_usd_per_mtok)
+
+
+def _virtual_model(name: str, edge: VirtualModelEdge, conditions: Mapping[Keys, Condition]) -> VirtualModel:
+    rules = tuple(
+        Rule(rule.id, conditions.get(("virtual_models", name, "select", index, "when")), rule.use)
+        for index, rule in enumerate(edge.select)
+    )
+    low = edge.on_low_confidence
+    failures = tuple(
+        FailureRule(rule.id, tuple(rule.errors), rule.retries, tuple(rule.then)) for rule in edge.on_failure
+    )
+    return VirtualModel(
+        name=name,
+        select=rules,
+        on_low_confidence=None
+        if low is None
+        else LowConfidence(
+            probe=Probe(low.probe.tokens, low.probe.s, low.probe.on_uncertain),
+            max_risk=low.max_risk,
+            then=tuple(low.then),
+        ),
+        on_failure=failures,
+        limits=_limits(edge.limits),
+        affinity=Affinity(edge.affinity.key, edge.affinity.switch_margin),
+    )
+
+
+def _limits(edge: LimitsEdge) -> Limits:
+    usd = edge.max_cost_usd
+    microusd = None if usd is None else int((usd * 1_000_000).to_integral_value(ROUND_HALF_UP))
+    return Limits(edge.max_attempts, edge.deadline_s, microusd)

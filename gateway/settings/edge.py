@@ -1,0 +1,199 @@
+"""The config file's shape as strict Pydantic models; the published JSON Schema is made from them.
+
+Shape only: words, numbers and their bounds. What the words refer to is checked in build.py and by the router.
+"""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from headrace.contracts.models import Capability
+from headrace.gateway.settings.conditions import CONDITION_SCHEMA
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
+_URL: Final = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", re.IGNORECASE)
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        msg = "use letters, digits and . _ : / @ + - only, 128 at most"
+        raise ValueError(msg)
+    return text
+
+
+def _url(text: str) -> str:
+    if not _URL.fullmatch(text):
+        msg = "write http:// or https://, a host and a path such as /v1; no user, query or fragment"
+        raise ValueError(msg)
+    return text.rstrip("/")
+
+
+def _exact(value: object) -> object:
+    """A price as the file wrote it: the shortest decimal of the number, not its binary neighbour."""
+    return Decimal(repr(value)) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Url = Annotated[str, AfterValidator(_url)]
+Usd = Annotated[
+    Decimal, BeforeValidator(_exact), Field(ge=0, le=1_000_000), WithJsonSchema({"type": "number", "minimum": 0})
+]
+Raw = Annotated[Any, WithJsonSchema({"$ref": "#/$defs/Condition"})]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class _Edge(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class ServerEdge(_Edge):
+    """Where the gateway listens and how much it takes."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    max_body_bytes: int = Field(default=20_000_000, ge=1_024, le=1_000_000_000)
+    max_json_depth: int = Field(default=64, ge=8, le=256)
+    drain_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    trusted_hosts: list[str] = Field(default_factory=list, max_length=64)
+
+
+class PriceEdge(_Edge):
+    """USD per million tokens."""
+
+    input_usd_per_mtok: Usd
+    output_usd_per_mtok: Usd
+
+
+class BackendEdge(_Edge):
+    """Either `engine` and a catalogue id, or `urls` and what the model behind them is."""
+
+    engine: Literal["vllm"] | None = None
+    model: Name
+    urls: list[Url] | None = Field(default=None, min_length=1, max_length=64)
+    api_key: str | None = Field(default=None, min_length=1, max_length=4096)
+    capabilities: list[Capability] | None = None
+    context_tokens: int | None = Field(default=None, ge=128, le=100_000_000)
+    price: PriceEdge | None = None
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    kv_cache_bytes: int | None = Field(default=None, ge=16_000_000, le=10**13)
+    eager: bool | None = None
+
+
+class TierEdge(_Edge):
+    """Backends of one price level."""
+
+    id: Name
+    default: Name
+    specialists: dict[str, Name] = Field(default_factory=dict, max_length=64)
+    concurrency: int = Field(default=16, ge=1, le=100_000)
+    queue: int = Field(default=64, ge=0, le=100_000)
+
+
+class RuleEdge(_Edge):
+    """One rule; `when` is parsed on its own (conditions.py)."""
+
+    id: Name
+    when: Raw = None
+    use: Name
+
+
+class ProbeEdge(_Edge):
+    """The streaming commit point."""
+
+    tokens: int = Field(default=32, ge=1, le=4096)
+    s: Seconds = 1.5
+    on_uncertain: Literal["escalate", "commit"] = "escalate"
+
+
+class LowConfidenceEdge(_Edge):
+    """What to do with an answer that is not good enough."""
+
+    probe: ProbeEdge = ProbeEdge()
+    max_risk: float = Field(ge=0, le=1)
+    then: list[Name] = Field(min_length=1, max_length=16)
+
+
+class FailureRuleEdge(_Edge):
+    """What to do when an attempt breaks."""
+
+    id: Name
+    errors: list[str] = Field(min_length=1, max_length=32)
+    retries: int = Field(default=0, ge=0, le=10)
+    then: list[Name] = Field(default_factory=list, max_length=16)
+
+
+class LimitsEdge(_Edge):
+    """Bounds over the whole chain of one request."""
+
+    max_attempts: int = Field(default=3, ge=1, le=32)
+    deadline_s: Seconds = 60.0
+    max_cost_usd: Usd | None = None
+
+
+class AffinityEdge(_Edge):
+    """Keep a conversation on its tier."""
+
+    key: Literal["conversation", "user", "none"] = "none"
+    switch_margin: float = Field(default=0.1, ge=0, le=1)
+
+
+class VirtualModelEdge(_Edge):
+    """A name that clients use."""
+
+    select: list[RuleEdge] = Field(min_length=1, max_length=256)
+    on_low_confidence: LowConfidenceEdge | None = None
+    on_failure: list[FailureRuleEdge] = Field(default_factory=list, max_length=64)
+    limits: LimitsEdge = LimitsEdge()
+    affinity: AffinityEdge = AffinityEdge()
+
+
+class EmbeddingsEdge(_Edge):
+    """The model behind POST /v1/embeddings; without this section there is none."""
+
+    model: Name
+
+
+class LedgerEdge(_Edge):
+    """Where the records go, how large they grow, and which client-given names may be in them."""
+
+    folder: str | None = None
+    rotate_bytes: int = Field(default=64_000_000, ge=65_536, le=10**11)
+    keep_files: int = Field(default=8, ge=1, le=10_000)
+    flush_s: Annotated[float, Field(ge=0.01, le=60)] = 0.2
+    fsync: bool = False
+    queue_records: int = Field(default=20_000, ge=16, le=1_000_000)
+    headers: list[str] = Field(default_factory=list, max_length=32)
+    metadata: list[str] = Field(default_factory=list, max_length=32)
+
+
+class TelemetryEdge(_Edge):
+    """What leaves the process besides answers."""
+
+    otlp_endpoint: Url | None = None
+    request_log: bool = True
+
+
+class ConfigEdge(_Edge):
+    """A whole config file."""
+
+    version: Literal[1]
+    server: ServerEdge = ServerEdge()
+    backends: dict[Name, BackendEdge] = Field(min_length=1, max_length=256)
+    tiers: list[TierEdge] = Field(min_length=1, max_length=64)
+    virtual_models: dict[Name, VirtualModelEdge] = Field(min_length=1, max_length=256)
+    aliases: dict[str, Name] = Field(default_factory=dict, max_length=1024)
+    keys_file: str | None = None
+    embeddings: EmbeddingsEdge | None = None
+    ledger: LedgerEdge = LedgerEdge()
+    telemetry: TelemetryEdge = TelemetryEdge()
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a config file, for editors and for the published copy."""
+    schema = ConfigEdge.model_json_schema()
+    schema["$defs"]["Condition"] = CONDITION_SCHEMA
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "headrace config"
+    return schema

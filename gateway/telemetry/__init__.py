@@ -1,0 +1,1 @@
+"""What the operator sees: metrics, traces and one log event per request."""

@@ -1,0 +1,174 @@
+"""Prometheus metrics of the gateway, in a registry of its own. Label values come from the config, never from callers.
+
+A finished request is observed once, from its ledger record; nothing is counted per chunk. Inter-token time is therefore
+the mean of each answer (generation time over tokens after the first), one observation an answer.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from headrace.gateway.ledger.record import AttemptRecord, Record
+from headrace.gateway.telemetry.children import Children
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+TOKEN_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+ENDPOINTS: Final = frozenset({"chat", "completions", "embeddings", "models", "explain", "decisions"})
+OUTCOMES: Final = frozenset({"ok", "cancelled"})
+
+
+class Lines(Protocol):
+    """What the queue gauges read; TierAdmission is one."""
+
+    def tiers(self) -> Iterable[str]:
+        """Return the bounded tiers."""
+        ...
+
+    def running(self, tier: str) -> int:
+        """Return how many places are held."""
+        ...
+
+    def queued(self, tier: str) -> int:
+        """Return how many wait."""
+        ...
+
+
+class Metrics:
+    """Counts and times everything. For one event loop, except `ledger_dropped`, which any thread may call."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = self._counter("requests", "Finished requests.", "endpoint", "status", "outcome")
+        self._durations = self._histogram("request_seconds", "Whole time of a request.", SECONDS, "endpoint", "stream")
+        self._first = self._histogram(
+            "ttft_seconds", "Time to the first token the client got.", SECONDS, "tier", "model"
+        )
+        self._gaps = self._histogram(
+            "inter_token_seconds", "Mean time between tokens of one answer.", TOKEN_SECONDS, "tier", "model"
+        )
+        self._prompt = self._counter("prompt_tokens", "Prompt tokens of attempts.", "tier", "model")
+        self._generated = self._counter("completion_tokens", "Generated tokens of attempts.", "tier", "model")
+        self._wasted = self._counter("wasted_tokens", "Draft tokens no client saw.", "tier", "model")
+        self._cost = self._counter("cost_microusd", "Cost of attempts in micro-USD.", "tier", "model")
+        self._large = self._counter(
+            "always_large_microusd", "Expected cost had the strongest tier answered everything."
+        )
+        self._rules = self._counter("rules", "Requests by the rule that matched.", "virtual_model", "rule")
+        self._attempts = self._counter("attempts", "Attempts by outcome.", "tier", "model", "outcome")
+        self._escalations = self._counter("escalations", "Attempts that handed over.", "tier", "model", "cause")
+        self._commits = self._counter("commits", "Committed answers by what decided.", "tier", "model", "reason")
+        self._waits = self._histogram("queue_wait_seconds", "Time in line for a tier.", SECONDS, "tier")
+        self._drops = self._counter("ledger_dropped_records", "Ledger records that were lost.").of()
+        self._reloads = self._counter("config_reloads", "Reloads by outcome.", "outcome")
+        self._revision = Gauge(
+            "headrace_config_info", "The config in force.", labelnames=("revision",), registry=self._registry
+        )
+
+    def observe(self, record: Record) -> None:
+        """Count one finished request."""
+        endpoint = record.endpoint if record.endpoint in ENDPOINTS else "other"
+        outcome = record.outcome if record.outcome in OUTCOMES else "error"
+        self._requests.of(endpoint, str(record.status), outcome).inc()
+        self._durations.of(endpoint, "yes" if record.stream else "no").observe(record.total_s)
+        if record.plan is not None:
+            self._rules.of(record.plan.virtual_model, record.plan.rule).inc()
+        if record.always_large_microusd:
+            self._large.of().inc(record.always_large_microusd)
+        for attempt in record.attempts:
+            self._observe_attempt(attempt)
+        answer = record.answer
+        if answer is not None and record.ttft_s is not None:
+            self._first.of(answer.tier, answer.model).observe(record.ttft_s)
+
+    def refused(self, endpoint: str, status: int) -> None:
+        """Count a request that was refused before it had a record."""
+        self._requests.of(endpoint if endpoint in ENDPOINTS else "other", str(status), "error").inc()
+
+    def config_loaded(self, revision: str) -> None:
+        """Show the revision in force, and only that one."""
+        self._revision.clear()
+        self._revision.labels(revision).set(1)
+
+    def reloaded(self, outcome: str) -> None:
+        """Count a reload: "ok", "failed" or "unchanged"."""
+        self._reloads.of(outcome).inc()
+
+    def ledger_dropped(self, records: int) -> None:
+        """Count lost ledger records."""
+        self._drops.inc(records)
+
+    def watch_admission(self, lines: Lines) -> None:
+        """Show what runs and waits on each tier, read when scraped."""
+
+        def collect() -> Iterable[Metric]:
+            running = GaugeMetricFamily("headrace_running", "Places held on a tier.", labels=("tier",))
+            queued = GaugeMetricFamily("headrace_queued", "Requests in line for a tier.", labels=("tier",))
+            for tier in lines.tiers():
+                running.add_metric((tier,), lines.running(tier))
+                queued.add_metric((tier,), lines.queued(tier))
+            return running, queued
+
+        self._registry.register(_Scraped(collect))
+
+    def watch_backends(self, live: Callable[[], Mapping[str, bool]]) -> None:
+        """Show which backends take requests, read when scraped."""
+
+        def collect() -> Iterable[Metric]:
+            up = GaugeMetricFamily("headrace_backend_up", "1 while a backend takes requests.", labels=("backend",))
+            for backend, is_live in live().items():
+                up.add_metric((backend,), int(is_live))
+            return (up,)
+
+        self._registry.register(_Scraped(collect))
+
+    def watch_engines(self, states: Callable[[], Mapping[str, str]]) -> None:
+        """Show the state of each engine and worker, one of a fixed set of words, read when scraped."""
+
+        def collect() -> Iterable[Metric]:
+            state = GaugeMetricFamily("headrace_engine_state", "1 for the state it is in.", labels=("engine", "state"))
+            for engine, word in states().items():
+                state.add_metric((engine, word), 1)
+            return (state,)
+
+        self._registry.register(_Scraped(collect))
+
+    def render(self) -> tuple[bytes, str]:
+        """Return the text for GET /metrics and its content type."""
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+    def _observe_attempt(self, attempt: AttemptRecord) -> None:
+        tier, model = attempt.tier, attempt.model
+        self._attempts.of(tier, model, attempt.outcome).inc()
+        self._prompt.of(tier, model).inc(attempt.prompt_tokens)
+        self._generated.of(tier, model).inc(attempt.completion_tokens)
+        self._cost.of(tier, model).inc(attempt.cost_microusd)
+        self._waits.of(tier).observe(attempt.queued_s)
+        if attempt.outcome in {"rejected", "failed"}:
+            self._wasted.of(tier, model).inc(attempt.completion_tokens)
+            self._escalations.of(tier, model, attempt.outcome).inc()
+        elif attempt.outcome == "committed":
+            self._commits.of(tier, model, attempt.commit_reason or "whole").inc()
+        if attempt.ttft_s is not None and attempt.completion_tokens > 1:
+            generating_s = attempt.ended_s - attempt.ttft_s  # both count from the start of the request
+            self._gaps.of(tier, model).observe(generating_s / (attempt.completion_tokens - 1))
+
+    def _counter(self, name: str, text: str, *labels: str) -> Children[Counter]:
+        return Children(Counter(f"headrace_{name}", text, labelnames=labels, registry=self._registry), len(labels))
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Children[Histogram]:
+        metric = Histogram(f"headrace_{name}", text, labelnames=labels, buckets=buckets, registry=self._registry)
+        return Children(metric, len(labels))
+
+
+class _Scraped(Collector):
+    """Metrics that are read when somebody looks."""
+
+    def __init__(self, collect: Callable[[], Iterable[Metric]]) -> None:
+        self._collect = collect
+
+    def collect(self) -> Iterable[Metric]:
+        return self._collect()
