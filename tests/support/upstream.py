@@ -66,6 +66,7 @@ class Upstream:
         self.seen: list[Seen] = []
         self.models = models
         self.healthy = True
+        self.arrived = asyncio.Event()  # set by the first completion request
         self._default: Reply | Callable[[Seen], Reply] = default or Say()
         self._queue: deque[Reply] = deque()
         self._server: asyncio.Server | None = None
@@ -136,6 +137,7 @@ class Upstream:
             await writer.drain()
             return True
         self.seen.append(seen)
+        self.arrived.set()
         self.meter.requests += 1
         self.meter.running += 1
         reply = self._queue.popleft() if self._queue else self._default

@@ -1,0 +1,1 @@
+"""Backends: what answers. HTTP clients of engines and providers, engine processes, and a scripted fake."""

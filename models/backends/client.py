@@ -1,0 +1,202 @@
+"""A Backend over one or more OpenAI-compatible endpoints. HTTP only: no process, no policy, no retry of an answer.
+
+The session is shared by all backends and owned by whoever made it (`make_session`).
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import NoReturn
+
+import aiohttp
+from yarl import URL
+
+from headrace.contracts.chat import Chunk, Completion
+from headrace.contracts.errors import (
+    BackendError,
+    BackendProtocol,
+    BackendStatus,
+    BackendTimeout,
+    BackendUnavailable,
+    DeadlineExceeded,
+)
+from headrace.contracts.models import ModelCard
+from headrace.contracts.protocols import UpstreamCall
+from headrace.models.backends.answer import Answer, AnswerStream
+from headrace.models.backends.balance import BalanceLimits, Balancer
+from headrace.models.backends.decode import decode_completion
+from headrace.models.backends.encode import EndpointSpec, encode_body
+from headrace.models.backends.failures import retry_after, status_error
+from headrace.models.backends.usage import Tally
+from headrace.models.backends.watchdog import Timeouts
+
+MAX_ANSWER_BYTES = 32 * 2**20
+_MAX_ERROR_BYTES = 64 * 2**10
+_OK, _ERROR = 200, 400
+_FULL = frozenset({429, 503})
+_ENDPOINT_FAULTS = frozenset({500, 502, 504})
+_PATHS = {"chat": "chat/completions", "completions": "completions"}
+_numbers = itertools.count(1)
+
+
+def make_session(connect_s: float = 5.0) -> aiohttp.ClientSession:
+    """Return the pooled session for every backend: no cookies, no proxies, no inflating. Needs a running loop."""
+    return aiohttp.ClientSession(
+        # Idle connections end before the 5 s after which uvicorn (vLLM) ends them: no race on a dead one.
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0, ttl_dns_cache=30),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_s),
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent", "Accept"),
+        max_line_size=8190,
+        max_field_size=8190,
+    )
+
+
+class HttpBackend:
+    """One model behind its endpoints; implements contracts.protocols.Backend. Safe to share between tasks.
+
+    upstream_model: the name the endpoints know. is_up: whether the process behind it runs (engines of ours).
+    Besides BackendError, a call whose deadline passes raises DeadlineExceeded.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str,  # noqa: A002  (the protocol's own word)
+        card: ModelCard,
+        endpoints: Sequence[EndpointSpec],
+        session: aiohttp.ClientSession,
+        upstream_model: str,
+        timeouts: Timeouts | None = None,
+        balance: BalanceLimits | None = None,
+        is_up: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.id = id
+        self.card = card
+        self._endpoints = tuple(endpoints)
+        self._session = session
+        self._model = upstream_model
+        self._timeouts = timeouts or Timeouts()
+        self._balancer = Balancer([endpoint.url for endpoint in endpoints], balance)
+        self._is_up = is_up
+        self._urls = [
+            {name: URL(f"{endpoint.url.rstrip('/')}/{path}") for name, path in _PATHS.items()} for endpoint in endpoints
+        ]
+        self._headers = [_headers(endpoint) for endpoint in endpoints]
+
+    def is_live(self) -> bool:
+        """True while the process runs and at least one endpoint takes requests."""
+        return self._is_up() and self._balancer.is_live(asyncio.get_running_loop().time())
+
+    async def stream(self, call: UpstreamCall) -> AsyncGenerator[Sequence[Chunk], None]:
+        """Yield batches of chunks; the last ends with one chunk without choices that carries the usage."""
+        index, answer = await self._open(call, streamed=True)
+        try:
+            stream = AnswerStream(answer, call.chat, backend=self.id, context_tokens=self.card.context_tokens)
+            while batch := await stream.next():
+                yield batch
+            self._balancer.succeeded(index)
+        except BackendError as exc:
+            self._note(index, exc)
+            raise
+        finally:
+            answer.close()
+            self._balancer.give(index)
+
+    async def complete(self, call: UpstreamCall) -> Completion:
+        """Return the whole answer, its usage always set."""
+        index, answer = await self._open(call, streamed=False)
+        try:
+            completion = decode_completion(await answer.body(MAX_ANSWER_BYTES), call.chat.endpoint, self.id)
+            completion.usage = Tally(call.chat, self.card.context_tokens).of(completion)
+            self._balancer.succeeded(index)
+        except BackendError as exc:
+            self._note(index, exc)
+            raise
+        finally:
+            answer.close()
+            self._balancer.give(index)
+        return completion
+
+    async def _open(self, call: UpstreamCall, *, streamed: bool) -> tuple[int, Answer]:
+        """Send the request; on a refused connection try each other endpoint once. The endpoint stays taken."""
+        tried: frozenset[int] = frozenset()
+        while True:
+            index = self._balancer.take(call.affinity, asyncio.get_running_loop().time(), without=tried)
+            tried |= {index}
+            answer = None
+            try:
+                answer = await self._send(index, call, streamed=streamed)
+            except BackendError as exc:
+                self._note(index, exc)
+                if not isinstance(exc.__cause__, aiohttp.ClientConnectorError) or len(tried) == len(self._endpoints):
+                    raise
+            else:
+                return index, answer
+            finally:
+                if answer is None:
+                    self._balancer.give(index)
+
+    async def _send(self, index: int, call: UpstreamCall, *, streamed: bool) -> Answer:
+        endpoint = self._endpoints[index]
+        body = encode_body(call, model=self._model, kind=endpoint.kind, streamed=streamed)
+        # An engine refuses an id that is still running: a second attempt of one request needs its own.
+        headers = {**self._headers[index], "X-Request-Id": f"{call.request_id}-{next(_numbers):x}"}
+        now = asyncio.get_running_loop().time()
+        first_byte_s = self._timeouts.first_byte_s if streamed else max(call.deadline - now, 0.0)
+        url = self._urls[index][call.chat.endpoint]
+        try:
+            async with asyncio.timeout_at(min(now + first_byte_s, call.deadline)):
+                response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        except aiohttp.ServerTimeoutError as exc:
+            raise BackendTimeout(f"backend {self.id!r}: no connection in time; is its address right?") from exc
+        except TimeoutError as exc:
+            if asyncio.get_running_loop().time() >= call.deadline:
+                raise DeadlineExceeded(f"backend {self.id!r}: the deadline passed before the first byte") from exc
+            raise BackendTimeout(f"backend {self.id!r}: no answer in {first_byte_s:g} s") from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            raise BackendUnavailable(f"backend {self.id!r}: the connection was refused or lost") from exc
+        try:
+            answer = Answer(
+                response,
+                backend=self.id,
+                timeouts=self._timeouts,
+                first_byte_s=first_byte_s,
+                since=now,
+                deadline=call.deadline,
+            )
+        except BackendProtocol:
+            response.close()
+            raise
+        if response.status != _OK:
+            await self._refuse(answer)
+        return answer
+
+    async def _refuse(self, answer: Answer) -> NoReturn:
+        """Raise what a status other than 200 means."""
+        try:
+            if answer.status < _ERROR:
+                raise BackendProtocol(f"backend {self.id!r} answered {answer.status}; name the URL that answers itself")
+            try:
+                body = await answer.body(_MAX_ERROR_BYTES)
+            except BackendError:
+                body = b""
+            raise status_error(self.id, answer.status, body, retry_after_s=retry_after(answer.headers))
+        finally:
+            answer.close()
+
+    def _note(self, index: int, exc: BackendError) -> None:
+        """Tell the balancer what the failure says about the endpoint; a refused request says nothing bad."""
+        now = asyncio.get_running_loop().time()
+        if not isinstance(exc, BackendStatus) or exc.upstream_status in _ENDPOINT_FAULTS:
+            self._balancer.failed(index, now)
+        elif exc.upstream_status in _FULL:
+            self._balancer.busy(index, now, exc.retry_after_s)
+
+
+def _headers(endpoint: EndpointSpec) -> dict[str, str]:
+    headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+    if endpoint.api_key:
+        headers["Authorization"] = f"Bearer {endpoint.api_key}"
+    return headers
