@@ -1,0 +1,125 @@
+"""The table of contents of the system: the life of one chat or completions request, step by step.
+
+    1  who asks, and whether they may       gateway/app.py, gateway/auth.py
+    2  what is asked                        gateway/codecs/
+    3  features and difficulty              router/features.py
+    4  what will be tried                   router/policies/planner.py
+    5  reserve what it may cost             gateway/limits/budget.py
+    6  try, judge, commit or escalate       router/cascade/runner.py
+    7  answer                               gateway/codecs/, gateway/streaming.py
+    8  settle what it did cost              gateway/limits/budget.py
+    9  record it                            gateway/recorder.py
+
+Decides nothing itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace.contracts.chat import ChatCall
+from headrace.contracts.errors import BackendProtocol, HeadraceError
+from headrace.contracts.principal import Principal
+from headrace.contracts.protocols import AnswerJudge, DifficultyModel
+from headrace.contracts.routing import Plan, PreviousTurn
+from headrace.gateway.affinity import Conversations, affinity_key
+from headrace.gateway.exchange import ClientLeft, Exchange
+from headrace.gateway.limits.budget import Budget, reserved
+from headrace.gateway.recorder import Recorder, Story
+from headrace.gateway.revisions import Revision, Revisions
+from headrace.gateway.streaming import HEADERS, Dialect
+from headrace.router.cascade.answer import Answer
+from headrace.router.cascade.runner import RunContext
+from headrace.router.features import extract
+from headrace.router.policies.planner import make_plan
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Answers requests on whatever revision is current. Safe to share between tasks.
+
+    clock: the loop's, in seconds; wall: seconds since 1970.
+    """
+
+    revisions: Revisions
+    difficulty: DifficultyModel
+    judge: AnswerJudge
+    budget: Budget
+    recorder: Recorder
+    conversations: Conversations
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+
+    async def answer(self, exchange: Exchange, call: ChatCall, dialect: Dialect) -> None:
+        """Answer one validated call on its exchange; whatever happens to it, it is settled and recorded."""
+        principal = exchange.principal
+        revision = self.revisions.current
+        key = affinity_key(revision.policy, call, principal)
+        plan = self.plan(revision, call, principal, exchange.headers(), key)
+        story = Story(exchange, revision, call, dialect, plan, self.wall())
+        try:
+            async with reserved(self.budget, principal, plan.expected_cost_microusd) as bill:
+                try:
+                    async with exchange.leaving():
+                        await self._run(story, key)
+                finally:
+                    bill.cost_microusd = story.cost_microusd
+        except ClientLeft:
+            story.client_left = True
+            raise
+        except HeadraceError as exc:
+            story.error = exc
+            raise
+        finally:
+            self.recorder.record(story)
+
+    def plan(self, revision: Revision, call: ChatCall, principal: Principal, headers: dict[str, str], key: str) -> Plan:
+        """Judge the question and plan, calling no model. `explain` shows exactly this."""
+        features = extract(call, self.difficulty, principal=principal, headers=headers)
+        return make_plan(
+            revision.policy,
+            call,
+            features,
+            is_live=revision.is_live,
+            is_calibrated=self._is_calibrated,
+            previous=self.conversations.previous(key),
+        )
+
+    async def _run(self, story: Story, key: str) -> None:
+        exchange, plan = story.exchange, story.plan
+        context = RunContext(
+            request_id=exchange.request_id,
+            started=exchange.started,
+            deadline=exchange.started + plan.limits.deadline_s,
+            cache_salt=story.revision.auth.cache_salt(exchange.principal),
+            affinity=key,
+        )
+        answer = await story.revision.cascade.run(story.call, plan, context, story.trail)
+        story.commit(answer, self.clock())
+        try:
+            await (self._stream if story.call.stream else self._whole)(story, answer)
+        finally:
+            await answer.aclose()
+        self.conversations.remember(key, PreviousTurn(answer.target.tier, plan.features.difficulty))
+
+    async def _whole(self, story: Story, answer: Answer) -> None:
+        if answer.completion is None:
+            raise BackendProtocol("the cascade gave no answer")
+        model = answer.target.card.id
+        body = story.dialect.whole(answer.completion, answer_id=story.answer_id, created=int(story.wall_s), model=model)
+        await story.exchange.respond(200, body, story.headers())
+
+    async def _stream(self, story: Story, answer: Answer) -> None:
+        exchange, model = story.exchange, answer.target.card.id
+        events = story.dialect.stream(
+            answer_id=story.answer_id,
+            created=int(story.wall_s),
+            model=model,
+            include_usage=story.call.include_usage,
+        )
+        await exchange.start_stream((*HEADERS, *story.headers()))
+        async for chunks in answer.chunks():
+            await exchange.write(events.render(chunks))
+        await exchange.end(events.end())
+
+    def _is_calibrated(self, model: str, domain: str) -> bool:
+        return self.judge.is_calibrated(model=model, domain=domain)

@@ -1,0 +1,61 @@
+"""`POST /v1/headrace/explain`: the body of a chat request, answered with its plan. No model is called."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import msgspec
+
+from headrace.contracts.chat import JsonObject
+from headrace.contracts.routing import Plan, Target
+from headrace.gateway.affinity import affinity_key
+from headrace.gateway.codecs import chat
+from headrace.gateway.exchange import Exchange
+from headrace.gateway.pipeline import Pipeline
+from headrace.gateway.tools.kinds import ToolKinds
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainRoute:
+    """Shows what the pipeline would do."""
+
+    pipeline: Pipeline
+    kinds: ToolKinds
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Serve one request."""
+        revision = self.pipeline.revisions.current
+        server = revision.settings.server
+        body = await exchange.body(server.max_body_bytes)
+        call = chat.read_call(body, kinds=self.kinds, max_depth=server.max_json_depth)
+        key = affinity_key(revision.policy, call, exchange.principal)
+        plan = self.pipeline.plan(revision, call, exchange.principal, exchange.headers(), key)
+        await exchange.respond(200, msgspec.json.encode(as_object(plan)))
+
+
+def as_object(plan: Plan) -> JsonObject:
+    """Return a plan as JSON-ready values: features, rule, targets, what was skipped and why, expected cost."""
+    features: dict[str, Any] = asdict(plan.features)
+    del features["headers"]
+    return {
+        "object": "headrace.plan",
+        "virtual_model": plan.virtual_model,
+        "revision": plan.revision,
+        "features": features,
+        "rule": plan.rule,
+        "reason": plan.reason,
+        "targets": [_target(target) for target in plan.targets],
+        "skipped": dict(plan.skipped),
+        "expected_cost_usd": plan.expected_cost_microusd / 1_000_000,
+        "propensity": plan.propensity,
+        "limits": asdict(plan.limits),
+    }
+
+
+def _target(target: Target) -> JsonObject:
+    return {
+        "tier": target.tier,
+        "backend": target.backend,
+        "model": target.card.id,
+        "judged": target.judged,
+        "why_not_judged": target.why_not_judged,
+    }

@@ -1,0 +1,1 @@
+"""Tool kinds a client may put into `tools`."""

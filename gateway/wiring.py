@@ -1,0 +1,231 @@
+"""Builds the gateway once from its settings: the only place that names concrete backends, artefacts and sinks."""
+
+import asyncio
+import os
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from headrace.contracts.errors import HeadraceError
+from headrace.contracts.protocols import AnswerJudge, Backend, DifficultyModel, Embedder
+from headrace.gateway import probing
+from headrace.gateway.affinity import Conversations
+from headrace.gateway.app import Gateway
+from headrace.gateway.auth import Authenticator
+from headrace.gateway.ledger.ledger import Ledger
+from headrace.gateway.limits.admission import TierAdmission
+from headrace.gateway.limits.budget import Unlimited
+from headrace.gateway.pipeline import Pipeline
+from headrace.gateway.readiness import Readiness
+from headrace.gateway.recorder import Recorder
+from headrace.gateway.responses import refusal
+from headrace.gateway.revisions import Revision, Revisions
+from headrace.gateway.routes.answers import AnswerRoutes
+from headrace.gateway.routes.embeddings import EmbeddingRoute
+from headrace.gateway.routes.explain import ExplainRoute
+from headrace.gateway.routes.rare import RareRoutes
+from headrace.gateway.settings.tree import EngineBackend, Settings, UrlBackend
+from headrace.gateway.telemetry.logging import Log
+from headrace.gateway.telemetry.metrics import Metrics
+from headrace.gateway.telemetry.tracing import open_tracer
+from headrace.gateway.tools.kinds import standard_kinds
+from headrace.models.backends.client import HttpBackend, make_session
+from headrace.models.backends.encode import EndpointSpec
+from headrace.router.cascade import acceptance
+from headrace.router.cascade.runner import Cascade
+from headrace.router.difficulty import model as difficulty
+
+ENDPOINT_OF: Final = {"/v1/chat/completions": "chat", "/v1/completions": "completions", "/v1/embeddings": "embeddings"}
+
+
+@dataclass(frozen=True, slots=True)
+class Artefacts:
+    """What the router has learned, loaded once. `hashes` name the files in every record."""
+
+    difficulty: DifficultyModel
+    judge: AnswerJudge
+    hashes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A local process that serves one backend: where it listens, and whether it runs."""
+
+    endpoint: EndpointSpec
+    is_up: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The local processes of this gateway, by backend id, and the embedder if one is served."""
+
+    engines: Mapping[str, Engine] = field(default_factory=dict)
+    embedder: Embedder | None = None
+    states: Callable[[], Mapping[str, str]] = dict
+
+
+def load_artefacts() -> Artefacts:
+    """Read the packaged difficulty model and calibration."""
+    question, judge = difficulty.load(), acceptance.load()
+    return Artefacts(question, judge, {"difficulty": question.sha256, "calibration": judge.sha256})
+
+
+class System:
+    """One gateway process without its socket. Made inside the running loop; `start` before use, `stop` at the end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        artefacts: Artefacts,
+        processes: Processes | None = None,
+        *,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._artefacts = artefacts
+        self._processes = processes or Processes()
+        self._environ = environ
+        self._clock = asyncio.get_running_loop().time
+        self._session = make_session()
+        self._admission = TierAdmission(settings.policy.tiers, self._clock)
+        self.metrics = Metrics()
+        self.log = Log.to_stderr(requests=settings.telemetry.request_log, on_loss=self._lost_lines)
+        self._ledger = Ledger(settings.ledger, on_drop=self.metrics.ledger_dropped)
+        self._tracer = open_tracer(settings.telemetry.otlp_endpoint)
+        self.readiness = Readiness()
+        self.revisions = Revisions(self._revise(settings, {}))
+        self.pipeline = self._pipeline()
+        self.gateway = self._gateway()
+        self._watch(settings)
+
+    def start(self) -> None:
+        """Start the writers."""
+        self.log.start()
+        self._ledger.start()
+
+    async def stop(self) -> None:
+        """Close everything; what is queued is written first."""
+        await self._session.close()
+        await asyncio.to_thread(self._ledger.close)
+        if self._tracer is not None:
+            await asyncio.to_thread(self._tracer.close)
+        await asyncio.to_thread(self.log.close)
+
+    async def await_backends(self) -> None:
+        """Return when every backend has answered once; until then /readyz says which has not."""
+        revision = self.revisions.current
+        backends = {
+            name: spec if isinstance(spec, UrlBackend) else None for name, spec in revision.settings.backends.items()
+        }
+        await probing.watch(self._session, backends, is_up=self._is_up, readiness=self.readiness)
+
+    async def probe(self, settings: Settings) -> None:
+        """Try what new settings name; raises when an endpoint set that was not there before does not answer."""
+        known = self.revisions.current.settings.backends
+        await probing.require(self._session, [spec for spec in settings.urls if known.get(spec.id) != spec])
+
+    def swap(self, settings: Settings) -> None:
+        """Put new settings in force."""
+        current = self.revisions.current
+        kept = {
+            name: backend
+            for name, backend in current.backends.items()
+            if current.settings.backends[name] == settings.backends.get(name)
+        }
+        self.revisions.swap(self._revise(settings, kept))
+        self._admission.reshape(settings.policy.tiers)
+        for name in settings.backends:
+            self.readiness.answered(name)
+        self.metrics.config_loaded(settings.revision)
+
+    def _revise(self, settings: Settings, kept: Mapping[str, Backend]) -> Revision:
+        backends = {name: kept.get(name) or self._backend(spec) for name, spec in settings.backends.items()}
+        return Revision(
+            settings=settings,
+            auth=Authenticator.open(settings, self._environ),
+            backends=backends,
+            cascade=Cascade(backends, self._artefacts.judge, self._admission, self._clock),
+            embedder=self._processes.embedder,
+        )
+
+    def _backend(self, spec: EngineBackend | UrlBackend) -> Backend:
+        if isinstance(spec, UrlBackend):
+            endpoints = [EndpointSpec(url, spec.api_key or "") for url in spec.urls]
+            return HttpBackend(
+                id=spec.id, card=spec.card, endpoints=endpoints, session=self._session, upstream_model=spec.model
+            )
+        engine = self._processes.engines[spec.id]
+        return HttpBackend(
+            id=spec.id,
+            card=spec.card,
+            endpoints=[engine.endpoint],
+            session=self._session,
+            upstream_model=spec.model,
+            is_up=engine.is_up,
+        )
+
+    def _pipeline(self) -> Pipeline:
+        recorder = Recorder(
+            ledger=self._ledger,
+            metrics=self.metrics,
+            log=self.log,
+            tracer=self._tracer,
+            artefacts=self._artefacts.hashes,
+            clock=self._clock,
+        )
+        return Pipeline(
+            revisions=self.revisions,
+            difficulty=self._artefacts.difficulty,
+            judge=self._artefacts.judge,
+            budget=Unlimited(),
+            recorder=recorder,
+            conversations=Conversations(),
+            clock=self._clock,
+            wall=time.time,
+        )
+
+    def _gateway(self) -> Gateway:
+        kinds = standard_kinds()
+        answers = AnswerRoutes(self.pipeline, kinds)
+        rare = RareRoutes(
+            revisions=self.revisions,
+            readiness=self.readiness,
+            find_decision=self._ledger.find,
+            render_metrics=self.metrics.render,
+            started_s=int(time.time()),
+        )
+        return Gateway(
+            revisions=self.revisions,
+            readiness=self.readiness,
+            hot={
+                "/v1/chat/completions": answers.chat,
+                "/v1/completions": answers.completions,
+                "/v1/embeddings": EmbeddingRoute(self.revisions).serve,
+                "/v1/headrace/explain": ExplainRoute(self.pipeline, kinds).serve,
+            },
+            rare=rare.application(),
+            new_id=lambda: uuid.uuid4().hex,
+            clock=self._clock,
+            refused=self._refused,
+        )
+
+    def _watch(self, settings: Settings) -> None:
+        self.metrics.config_loaded(settings.revision)
+        self.metrics.watch_admission(self._admission)
+        self.metrics.watch_backends(self._liveness)
+        self.metrics.watch_engines(self._processes.states)
+
+    def _liveness(self) -> Mapping[str, bool]:
+        return self.revisions.current.liveness()
+
+    def _is_up(self, backend: str) -> bool:
+        engine = self._processes.engines.get(backend)
+        return engine is None or engine.is_up()
+
+    @staticmethod
+    def _lost_lines(lines: int) -> None:
+        """A log that nobody reads is no reason to disturb a request."""
+
+    def _refused(self, error: HeadraceError, path: str) -> None:
+        self.metrics.refused(ENDPOINT_OF.get(path, "other"), refusal(error).status)
