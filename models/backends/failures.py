@@ -23,10 +23,15 @@ _SECRETS = (
 def status_error(backend: str, status: int, body: bytes, *, retry_after_s: float | None) -> BackendStatus:
     """Return the error for an answer with an error status (or an error object in place of an answer)."""
     return BackendStatus(
-        f"backend {backend!r} answered {status}: {clean(_message_of(body))}",
+        f"backend {backend!r} answered {status}: {reason_in(body)}",
         upstream_status=status,
         retry_after_s=retry_after_s,
     )
+
+
+def reason_in(body: bytes) -> str:
+    """Return what an error body says, in whatever shape it says it, cleaned."""
+    return clean(_message_of(body))
 
 
 def clean(text: str) -> str:

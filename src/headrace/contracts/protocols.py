@@ -30,8 +30,8 @@ class UpstreamCall:
 class Backend(Protocol):
     """One model behind one or more endpoints. Safe to share between tasks.
 
-    Raises BackendError subclasses, and DeadlineExceeded when the call's deadline passes. Closing the generator of `stream`, or cancelling `complete`, closes the
-    upstream connection, which stops the engine's work.
+    Raises BackendError subclasses, and DeadlineExceeded when the call's deadline passes. Closing the generator of
+    `stream`, or cancelling `complete`, closes the upstream connection, which stops the engine's work.
     """
 
     @property
