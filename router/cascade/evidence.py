@@ -31,10 +31,13 @@ class Evidence:
 
     def take(self, entries: Sequence[TokenLogprob], said: JsonObject) -> None:
         """Take entries and the delta or message that they wrote."""
-        if reasoning_text(said):
-            entries = _ending(entries, said.get("content") or "")
-        scanner = self._arguments if said.get("tool_calls") else self._answer
-        self.values.extend(_values(entries, scanner))
+        text = said.get("content") or ""
+        has_tool_calls = bool(said.get("tool_calls"))
+        if reasoning_text(said) and not has_tool_calls:
+            entries = _ending(entries, text)
+        spoken = _length(entries, text) if has_tool_calls else len(entries)
+        self.values.extend(_values(entries[:spoken], self._answer))
+        self.values.extend(_values(entries[spoken:], self._arguments))
 
 
 def answer_evidence(choice: Choice, *, json: bool) -> list[float]:
@@ -48,6 +51,16 @@ def answer_evidence(choice: Choice, *, json: bool) -> list[float]:
 def reasoning_text(said: JsonObject) -> str:
     """Return the reasoning in a delta or message, under either of its names."""
     return said.get("reasoning") or said.get("reasoning_content") or ""
+
+
+def _length(entries: Sequence[TokenLogprob], text: str) -> int:
+    """Return how many of the first entries it takes to write the text."""
+    missing = len(text.strip())
+    taken = 0
+    while taken < len(entries) and missing > 0:
+        missing -= len(entries[taken].token)
+        taken += 1
+    return taken
 
 
 def _values(entries: Iterable[TokenLogprob], scanner: ValueScanner | None) -> list[float]:

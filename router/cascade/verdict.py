@@ -54,11 +54,11 @@ class Bench:
             max_risk=self.low.max_risk,
         )
         if seen.enough:
-            return Verdict(True, "time_bound", seen.value, seen.why)  # noqa: FBT003  (`keep`)
+            return Verdict(keep=True, reason="time_bound", confidence=seen.value, why=seen.why)
         if self.low.probe.on_uncertain == "commit":
-            return Verdict(True, "uncertain", seen.value, seen.why)  # noqa: FBT003  (`keep`)
+            return Verdict(keep=True, reason="uncertain", confidence=seen.value, why=seen.why)
         why = f"undecided after {len(evidence)} tokens at the time bound of {self.low.probe.s} s"
-        return Verdict(False, None, seen.value, f"{why}: {seen.why}" if seen.why else why)  # noqa: FBT003  (`keep`)
+        return Verdict(keep=False, confidence=seen.value, why=f"{why}: {seen.why}" if seen.why else why)
 
     def whole(self, evidence: Sequence[float], message: JsonObject, finish_reason: str) -> Verdict:
         """Judge a finished answer: its form first, then the judge."""
