@@ -28,8 +28,9 @@ def _bare(module: str) -> Command:
 
 def _headrace(port: int, upstream: int, folder: Path) -> Sequence[str]:
     config = folder / f"headrace-{port}.yaml"
-    config.write_text(_CONFIG.read_text().replace("UPSTREAM_PORT", str(upstream)))
-    return [sys.executable, "-m", "headrace.cli", "serve", "--config", str(config), "--port", str(port)]
+    text = _CONFIG.read_text().replace("UPSTREAM_PORT", str(upstream))
+    config.write_text(text.replace("LEDGER_FOLDER", str(folder / f"ledger-{port}")))
+    return [str(Path(sys.executable).with_name("headrace")), "serve", "--config", str(config), "--port", str(port)]
 
 
 FLOOR = Row("direct", "mock", None)
