@@ -58,8 +58,8 @@ class _At:
     def below(self, key: str | int) -> "_At":
         return _At((*self.path, key), self.report)
 
-    def say(self, what: str, cure: str) -> None:
-        self.report(self.path, what, cure)
+    def say(self, what: str, cure: str, *, at_key: bool = False) -> None:
+        self.report(self.path, what, cure, at_key=at_key)
 
 
 def parse_condition(value: object, path: Keys, report: Report) -> Condition | None:
@@ -83,7 +83,7 @@ def _condition(value: object, at: _At) -> Condition | None:
 
 def _signal(word: str, inner: object, at: _At) -> Condition | None:
     if word not in SIGNALS:
-        at.say(f"unknown signal {printable(word)!r}", nearest(word, (*SIGNALS, *GROUPS)))
+        at.say(f"unknown signal {printable(word)!r}", nearest(word, (*SIGNALS, *GROUPS)), at_key=True)
         return None
     if word not in NAMED:
         return _comparisons(word, None, inner, at)
@@ -140,7 +140,7 @@ def _comparison(signal: Signal, name: str | None, pair: tuple[str, object], at: 
         known = (
             f"{signal} has no operator {printable(op)!r}" if op in OPERATORS else f"unknown operator {printable(op)!r}"
         )
-        at.say(known, nearest(op, allowed))
+        at.say(known, nearest(op, allowed), at_key=True)
         return None
     if op != "in":
         scalar = _scalar(signal, op, value, at)

@@ -40,7 +40,6 @@ Url = Annotated[str, AfterValidator(_url)]
 Usd = Annotated[
     Decimal, BeforeValidator(_exact), Field(ge=0, le=1_000_000), WithJsonSchema({"type": "number", "minimum": 0})
 ]
-Raw = Annotated[Any, WithJsonSchema({"$ref": "#/$defs/Condition"})]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -95,7 +94,7 @@ class RuleEdge(_Edge):
     """One rule; `when` is parsed on its own (conditions.py)."""
 
     id: Name
-    when: Raw = None
+    when: Any = None
     use: Name
 
 
@@ -194,6 +193,7 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a config file, for editors and for the published copy."""
     schema = ConfigEdge.model_json_schema()
     schema["$defs"]["Condition"] = CONDITION_SCHEMA
+    schema["$defs"]["RuleEdge"]["properties"]["when"] = {"$ref": "#/$defs/Condition"}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "headrace config"
     return schema

@@ -1,0 +1,83 @@
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from headrace.contracts.policy import Comparison
+from headrace.gateway.settings.build import card_of
+from headrace.gateway.settings.tree import EngineBackend, UrlBackend
+from tests.support.config import SAMPLE, Cards, load_text, problems_of
+
+ENGINE = "{engine: vllm, model: smollm2-135m-instruct-int8}"
+
+
+def test_an_engine_takes_its_card_from_the_catalogue(tmp_path: Path) -> None:
+    engine = load_text(tmp_path).backends["smollm2-135m"]
+    assert isinstance(engine, EngineBackend)
+    assert engine.card.id == "smollm2-135m-instruct-int8"
+    assert "logprobs" in engine.card.capabilities
+    assert engine.eager
+    assert engine.threads is None
+
+
+def test_an_engines_options_and_what_it_says_of_itself_win(tmp_path: Path) -> None:
+    said = (
+        ENGINE[:-1]
+        + ", threads: 2, kv_cache_bytes: 500000000, eager: false, context_tokens: 2048, capabilities: [stream]}"
+    )
+    engine = load_text(tmp_path, SAMPLE.replace(ENGINE, said)).backends["smollm2-135m"]
+    assert isinstance(engine, EngineBackend)
+    assert (engine.threads, engine.kv_cache_bytes, engine.eager) == (2, 500_000_000, False)
+    assert engine.card.context_tokens == 2048
+    assert engine.card.capabilities == {"stream"}
+
+
+def test_a_url_backend_is_named_by_its_config(tmp_path: Path) -> None:
+    cloud = load_text(tmp_path).backends["cloud"]
+    assert isinstance(cloud, UrlBackend)
+    assert (cloud.card.id, cloud.model) == ("cloud", "big-model")
+    assert cloud.card.price.output_usd_per_mtok == Decimal("1.8")
+    assert cloud.card.context_tokens == 128_000
+
+
+def test_a_url_backend_of_a_catalogue_model_needs_only_its_urls(tmp_path: Path) -> None:
+    text = SAMPLE.replace(ENGINE, "{urls: ['http://127.0.0.1:9/v1'], model: smollm2-135m-instruct-int8}")
+    assert load_text(tmp_path, text).backends["smollm2-135m"].card.context_tokens == 8192
+
+
+@pytest.mark.parametrize(
+    ("backend", "path", "what"),
+    [
+        ("{model: x}", "backends.smollm2-135m", "either `engine` or `urls`"),
+        ("{engine: vllm, urls: ['http://a/v1'], model: x}", "backends.smollm2-135m", "either `engine` or `urls`"),
+        (ENGINE[:-1] + ", api_key: abc}", "backends.smollm2-135m.api_key", "made by headrace"),
+        (ENGINE[:-1] + ", context_tokens: 99999}", "backends.smollm2-135m.context_tokens", "8192"),
+        ("{urls: ['http://a/v1'], model: x, threads: 2}", "backends.smollm2-135m.threads", "engines"),
+        ("{urls: ['http://a/v1'], model: x}", "backends.smollm2-135m", "not in the catalogue"),
+        ("{urls: ['ftp://a/v1'], model: x}", "backends.smollm2-135m.urls[0]", "cannot be used"),
+        ("{urls: ['http://u:p@a/v1'], model: x}", "backends.smollm2-135m.urls[0]", "cannot be used"),
+        ("{urls: [], model: x}", "backends.smollm2-135m.urls", "length"),
+    ],
+)
+def test_a_backend_that_cannot_be_is_told_and_nothing_else_is(
+    tmp_path: Path, backend: str, path: str, what: str
+) -> None:
+    problems = problems_of(tmp_path, SAMPLE.replace(ENGINE, backend))
+    assert any(problem.path == path and what in problem.what for problem in problems), problems
+    assert all(problem.path.startswith("backends.smollm2-135m") for problem in problems)
+
+
+def test_prices_are_exact_decimals(tmp_path: Path) -> None:
+    text = SAMPLE.replace("input_usd_per_mtok: 0.60", "input_usd_per_mtok: 0.1")
+    assert load_text(tmp_path, text).backends["cloud"].card.price.input_usd_per_mtok == Decimal("0.1")
+
+
+def test_rules_keep_their_order_and_conditions(tmp_path: Path) -> None:
+    rules = load_text(tmp_path).policy.virtual_models["headrace/auto"].select
+    assert [rule.id for rule in rules] == ["too-long", "has-tools", "code", "hard", "default"]
+    assert rules[0].when == Comparison("prompt_tokens", "gt", 3000)
+    assert rules[-1].when is None
+
+
+def test_a_model_the_catalogue_does_not_know_has_no_card() -> None:
+    assert card_of(Cards(), "nothing") is None
