@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from headrace.router.policies.capability import Lack, lack, needs
@@ -15,7 +17,7 @@ ABLE = card("able", context_tokens=100)
         ({"logprobs": True}, "logprobs", "logprobs"),
     ],
 )
-def test_each_need_names_the_field_that_asks_for_it(fields: dict[str, object], capability: str, field: str) -> None:
+def test_each_need_names_the_field_that_asks_for_it(fields: dict[str, Any], capability: str, field: str) -> None:
     asked = call(**fields)
     assert [(need.capability, need.field) for need in needs(asked)] == [(capability, field)]
     assert lack(ABLE, asked, needs(asked), 10) is None
