@@ -1,0 +1,1 @@
+"""The models headrace knows: one YAML file a model, read strictly."""
