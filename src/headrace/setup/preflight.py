@@ -1,4 +1,7 @@
-"""Does this machine have what setup and serving need? Measured first, judged purely, said in one line with the cure."""
+"""Does this machine have what setup needs? Measured first, judged purely, said in one line with the cure.
+
+Memory is judged where it is divided: models/backends/resources.py.
+"""
 
 import os
 import shutil
@@ -6,8 +9,6 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-import psutil
 
 from headrace.contracts.errors import SetupError
 
@@ -25,18 +26,16 @@ class Host:
     environment_disk_bytes: int
     store_disk_bytes: int
     shares_disk: bool
-    available_memory_bytes: int
     has_compiler: bool
     has_gpu: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What is still to be built, fetched and started. Zero means nothing of the kind."""
+    """What is still to be built and fetched. Zero means nothing of the kind."""
 
     environment_bytes: int
     store_bytes: int
-    memory_bytes: int
     compiles: bool
 
 
@@ -48,10 +47,14 @@ def measure(repository: Path, home: Path) -> Host:
         environment_disk_bytes=shutil.disk_usage(repository).free,
         store_disk_bytes=shutil.disk_usage(home).free,
         shares_disk=os.stat(repository).st_dev == os.stat(home).st_dev,  # noqa: PTH116  (the device, not the path)
-        available_memory_bytes=psutil.virtual_memory().available,
         has_compiler=any(shutil.which(name) for name in COMPILERS),
-        has_gpu=Path("/dev/nvidiactl").exists(),
+        has_gpu=has_gpu(),
     )
+
+
+def has_gpu() -> bool:
+    """Tell whether an NVIDIA driver is at work here."""
+    return Path("/dev/nvidiactl").exists()
 
 
 def judge(host: Host, needs: Needs) -> list[str]:
@@ -62,11 +65,6 @@ def judge(host: Host, needs: Needs) -> list[str]:
             f"the locks are for Python {wanted}, this is {found}; run: make clean && make PYTHON=python{wanted} serve"
         )
     _judge_disk(host, needs)
-    if host.available_memory_bytes < needs.memory_bytes:
-        raise SetupError(
-            f"{_gib(host.available_memory_bytes)} of memory is free, the engines need {_gib(needs.memory_bytes)}; "
-            "stop other programs, or serve smaller models with `headrace up --config FILE`"
-        )
     if needs.compiles and not host.has_compiler:
         raise SetupError(
             "no C++ compiler for compiled engines: install g++ (Debian: apt-get install g++), or set `eager: true`"
