@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Protocol
 
-from headrace.contracts.errors import HeadraceError
 from headrace.contracts.models import ModelCard, Price
 from headrace.contracts.policy import (
     Affinity,
@@ -27,7 +26,12 @@ _URL_NEEDS: Final = ("capabilities", "context_tokens", "price")
 
 
 class HasCard(Protocol):
-    """A catalogue entry, as far as settings read it."""
+    """A catalogue entry, as far as settings read it. `price` is None for one that is never served (a reference)."""
+
+    @property
+    def price(self) -> Price | None:
+        """What it costs."""
+        ...
 
     @property
     def card(self) -> ModelCard:
@@ -64,13 +68,16 @@ def build_backends(
 
 
 def card_of(catalogue: Cards, model_id: str) -> ModelCard | None:
-    """Return the catalogue's card, or None when it does not know the id."""
+    """Return the catalogue's card, or None for an id that it does not know or that is not served."""
     if model_id not in catalogue.ids():
         return None
-    try:
-        return catalogue.get(model_id).card
-    except HeadraceError:
-        return None
+    entry = catalogue.get(model_id)
+    return None if entry.price is None else entry.card
+
+
+def served_ids(catalogue: Cards) -> list[str]:
+    """Return every id that can be named in a config."""
+    return [name for name in catalogue.ids() if catalogue.get(name).price is not None]
 
 
 def build_policy(
@@ -93,7 +100,9 @@ def _engine(name: str, edge: BackendEdge, catalogue: Cards, report: Report) -> E
         report((*path, "api_key"), "an engine's key is made by headrace", "remove api_key")
     card = card_of(catalogue, edge.model)
     if card is None:
-        report((*path, "model"), f"no catalogue model {edge.model!r}", nearest(edge.model, catalogue.ids()))
+        report(
+            (*path, "model"), f"no catalogue model {edge.model!r} is served", nearest(edge.model, served_ids(catalogue))
+        )
         return None
     if edge.context_tokens is not None and edge.context_tokens > card.context_tokens:
         what = f"the model's context is {card.context_tokens} tokens"

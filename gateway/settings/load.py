@@ -209,7 +209,7 @@ class _Loader:
         card = card_of(self.catalogue, model)
         able = [name for name in self.catalogue.ids() if _embeds(card_of(self.catalogue, name))]
         if card is None:
-            self.report(path, f"no catalogue model {model!r}", nearest(model, able))
+            self.report(path, f"no catalogue model {model!r} is served", nearest(model, able))
         elif not _embeds(card):
             self.report(path, f"{model!r} does not embed", nearest(model, able))
 

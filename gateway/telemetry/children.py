@@ -22,8 +22,10 @@ class Children(Generic[M]):
     def of(self, *labels: str) -> M:
         """Return the child for these label values."""
         child = self._children.get(labels)
-        if child is None:
-            key = labels if len(self._children) < self._limit else self._other
-            child = self._children.get(key) or (self._metric.labels(*key) if key else self._metric)
-            self._children[key] = child
+        if child is not None:
+            return child
+        if len(self._children) >= self._limit:
+            return self._metric.labels(*self._other)
+        child = self._metric.labels(*labels) if labels else self._metric
+        self._children[labels] = child
         return child

@@ -64,6 +64,11 @@ def card(model: str, *capabilities: Capability, usd: str = "0.10") -> ModelCard:
 @dataclass(frozen=True)
 class Entry:
     card: ModelCard
+    is_served: bool = True
+
+    @property
+    def price(self) -> Price | None:
+        return self.card.price if self.is_served else None
 
 
 @dataclass
@@ -76,14 +81,16 @@ class Cards:
             "qwen2.5-coder-0.5b-instruct-int8": card("qwen2.5-coder-0.5b-instruct-int8", usd="0.03"),
             "qwen2.5-coder-1.5b-instruct-int8": card("qwen2.5-coder-1.5b-instruct-int8"),
             "all-minilm-l6-v2": card("all-minilm-l6-v2", "embeddings", usd="0.01"),
+            "smollm2-135m-instruct": card("smollm2-135m-instruct", usd="0.01"),
         }
     )
+    references: frozenset[str] = frozenset({"smollm2-135m-instruct"})
 
     def get(self, model_id: str, /) -> Entry:
         if model_id not in self.cards:
             msg = f"no model {model_id!r}"
             raise StoreError(msg)
-        return Entry(self.cards[model_id])
+        return Entry(self.cards[model_id], is_served=model_id not in self.references)
 
     def ids(self) -> tuple[str, ...]:
         return tuple(self.cards)

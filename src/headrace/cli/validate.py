@@ -83,14 +83,16 @@ def _print_ok(settings: Settings, *, as_json: bool) -> None:
         sys.stdout.write(_pretty(summary))
         return
     sys.stdout.write(f"OK {settings.source.name} revision {settings.revision}\n")
-    table = Table("tier", "backend", "model", "served by", "places", "USD per M tokens in/out")
+    table = Table()
+    for title in ("tier", "backend", "model", "served by", "places", "USD/M tokens in, out"):
+        table.add_column(title, overflow="fold")
     for tier in policy.tiers:
         for name in tier.backend_ids():
             backend = settings.backends[name]
             served = "vLLM engine" if isinstance(backend, EngineBackend) else ", ".join(backend.urls)
             price = backend.card.price
-            places = f"{tier.concurrency} + {tier.queue} waiting"
-            cost = f"{price.input_usd_per_mtok} / {price.output_usd_per_mtok}"
+            places = f"{tier.concurrency} + {tier.queue}"
+            cost = f"{price.input_usd_per_mtok}, {price.output_usd_per_mtok}"
             table.add_row(tier.id, name, backend.model, served, places, cost)
     Console(file=sys.stdout).print(table)
     for name, model in policy.virtual_models.items():

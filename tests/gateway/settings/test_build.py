@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from headrace.contracts.policy import Comparison
-from headrace.gateway.settings.build import card_of
+from headrace.gateway.settings.build import card_of, served_ids
 from headrace.gateway.settings.tree import EngineBackend, UrlBackend
 from tests.support.config import SAMPLE, Cards, load_text, problems_of
 
@@ -79,5 +79,16 @@ def test_rules_keep_their_order_and_conditions(tmp_path: Path) -> None:
     assert rules[-1].when is None
 
 
-def test_a_model_the_catalogue_does_not_know_has_no_card() -> None:
+def test_a_model_that_is_not_known_or_not_served_has_no_card(tmp_path: Path) -> None:
     assert card_of(Cards(), "nothing") is None
+    assert card_of(Cards(), "smollm2-135m-instruct") is None
+    (problem,) = problems_of(
+        tmp_path, SAMPLE.replace("model: smollm2-135m-instruct-int8", "model: smollm2-135m-instruct")
+    )
+    assert "is served" in problem.what
+    assert "smollm2-135m-instruct-int8" in problem.cure
+
+
+def test_references_cannot_be_named() -> None:
+    assert "smollm2-135m-instruct" not in served_ids(Cards())
+    assert "smollm2-135m-instruct-int8" in served_ids(Cards())
