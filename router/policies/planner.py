@@ -5,7 +5,6 @@ affinity, then the chain of escalation. So difficulty never picks a tier that ca
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from headrace.contracts.chat import ChatCall
@@ -48,7 +47,7 @@ def _named(ask: Ask, named: Tier | tuple[str, ...]) -> Plan:
     call, features = ask.call, ask.features
     rule, tiers = ("tier", (named,)) if isinstance(named, Tier) else ("direct", _homes(ask.policy, named))
     options = survey(ask, tiers, Limits())
-    target = replace(next(iter(options.able.values())), why_not_judged="the request names who answers")
+    target = _marked(next(iter(options.able.values())), "the request names who answers")
     return Plan(
         virtual_model=call.model,
         revision=ask.policy.revision,
@@ -93,7 +92,7 @@ def _routed(ask: Ask, model: VirtualModel, is_calibrated: IsCalibrated, previous
         on_failure=model.on_failure,
         limits=model.limits,
         failure_targets={
-            tier: replace(options.able[tier], why_not_judged="taken after a failure")
+            tier: _marked(options.able[tier], "taken after a failure")
             for tier in named_on_failure
             if tier in options.able
         },
@@ -146,7 +145,7 @@ def _judging(
     """
     low = model.on_low_confidence
     if low is None:
-        return tuple(replace(target, why_not_judged="the policy has no on_low_confidence") for target in targets)
+        return tuple(_marked(target, "the policy has no on_low_confidence") for target in targets)
     is_sure = not ask.features.unfamiliar and ask.features.difficulty <= low.max_risk
     marked: list[Target] = []
     for target in targets[:-1]:
@@ -154,9 +153,14 @@ def _judging(
         if why == NOT_CALIBRATED and not is_sure:
             reasons.append(f"{target.card.id} is {why} and the question is not surely easy, so {target.tier!r} is left")
         else:
-            marked.append(replace(target, judged=not why, why_not_judged=why))
+            marked.append(_marked(target, why))
     kept = (*marked, targets[-1])[: model.limits.max_attempts]
-    return (*kept[:-1], replace(kept[-1], judged=False, why_not_judged="nothing stronger is left"))
+    return (*kept[:-1], _marked(kept[-1], "nothing stronger is left"))
+
+
+def _marked(target: Target, why_not_judged: str) -> Target:
+    """Return the target, judged unless there is a reason why not."""
+    return Target(target.tier, target.backend, target.card, not why_not_judged, why_not_judged)
 
 
 def _why_not_judged(ask: Ask, target: Target, is_calibrated: IsCalibrated) -> str:

@@ -16,7 +16,7 @@ from typing import Final
 from headrace.contracts.policy import AllOf, AnyOf, Comparison, Condition, Not, Rule, Scalar, Signal
 from headrace.router.policies.conditions import KINDS, compare
 
-MAX_BOXES: Final = 4096
+MAX_BOXES: Final = 512
 
 Variable = tuple[Signal, str]
 Box = Mapping[Variable, int]  # a variable that is not named may have any value
