@@ -103,13 +103,14 @@ class TierAdmission:
         place: asyncio.Future[None] = loop.create_future()
         line.waiting.append(place)
         timer = loop.call_later(deadline - now, _expire, place, tier)
+        is_held = False
         try:
             await place
-        except BaseException:
-            self._give_up(line, place)
-            raise
+            is_held = True
         finally:
             timer.cancel()
+            if not is_held:
+                self._give_up(line, place)
 
     def _give_up(self, line: _Line, place: asyncio.Future[None]) -> None:
         """Leave the line; a place that was given in the same moment is handed on."""
