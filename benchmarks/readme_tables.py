@@ -1,0 +1,101 @@
+"""Writes the README's benchmark tables from benchmarks/results/*.csv, between the marks that name each table.
+
+`python -m benchmarks.readme_tables` rewrites README.md; tests/docs keeps both in step. Result files are in long form:
+date, commit, device and versions, then row, mode, load, figure, p20, p50, p80, windows. A table shows medians.
+"""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+RESULTS: Final = ROOT / "benchmarks" / "results"
+_MARKED: Final = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+Line = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One figure of one kind of load under a heading."""
+
+    heading: str
+    mode: str
+    load: str
+    figure: str
+
+
+CHOSEN: Final[dict[str, Sequence[Column]]] = {
+    "gateway_overhead": (
+        Column("added p50 ms, 1 in flight", "plain", "c1", "added_p50_ms"),
+        Column("added p99 ms, 1 in flight", "plain", "c1", "added_p99_ms"),
+        Column("requests/s, 32 in flight", "plain", "c32", "requests_per_s"),
+        Column("CPU µs a request", "plain", "c32", "cpu_us_per_request"),
+        Column("CPU µs a chunk", "stream", "c32", "cpu_us_per_chunk"),
+        Column("idle MB", "process", "at start", "idle_rss_mb"),
+        Column("peak MB", "process", "after load", "peak_rss_mb"),
+        Column("cold start s", "process", "at start", "cold_start_s"),
+    ),
+}
+
+
+def table(name: str, lines: Sequence[Line]) -> str:
+    """Return one benchmark's table and, below it, what it was run on."""
+    columns = CHOSEN.get(name) or _every_column(lines)
+    rows = list(dict.fromkeys(line["row"] for line in lines))
+    medians = {(line["row"], line["mode"], line["load"], line["figure"]): float(line["p50"]) for line in lines}
+    head = ["", *(column.heading for column in columns)]
+    out = [_row(head), _row(["---", *("---:" for _ in columns)])]
+    for row in rows:
+        cells = [medians.get((row, column.mode, column.load, column.figure)) for column in columns]
+        if any(cell is not None for cell in cells):
+            out.append(_row([row, *("" if cell is None else _number(cell) for cell in cells)]))
+    return "\n".join([*out, "", _provenance(name, lines[0])]) + "\n"
+
+
+def fill(text: str, results: Path = RESULTS) -> str:
+    """Return a page with every marked table written anew."""
+
+    def write(match: re.Match[str]) -> str:
+        file = results / f"{match[2]}.csv"
+        body = table(match[2], read(file)) if file.exists() else f"Not measured yet: `make bench NAME={match[2]}`.\n"
+        return f"{match[1]}{body}{match[4]}"
+
+    return _MARKED.sub(write, text)
+
+
+def read(file: Path) -> list[Line]:
+    """Read a result file."""
+    with file.open(newline="") as source:
+        return list(csv.DictReader(source))
+
+
+def _every_column(lines: Sequence[Line]) -> Sequence[Column]:
+    seen = dict.fromkeys((line["mode"], line["load"], line["figure"]) for line in lines)
+    return [Column(" ".join(filter(None, (figure, mode, load))), mode, load, figure) for mode, load, figure in seen]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004  (three digits say enough)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _provenance(name: str, line: Line) -> str:
+    place = f"{line['device']}, {line['date']}, commit {line['commit']}; {line['versions']}"
+    return f"<sub>`make bench NAME={name}` on {place}.</sub>"
+
+
+def main() -> None:
+    """Rewrite the README."""
+    readme = ROOT / "README.md"
+    readme.write_text(fill(readme.read_text()))
+
+
+if __name__ == "__main__":
+    main()
