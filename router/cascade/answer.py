@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AsyncExitStack
 
 from headrace.contracts.chat import Chunk, Completion
-from headrace.contracts.errors import BackendError
+from headrace.contracts.errors import BackendError, DeadlineExceeded
 from headrace.contracts.routing import CommitReason, Target
 from headrace.router.cascade.record import OpenAttempt
 from headrace.router.cascade.strip import Strip
@@ -63,7 +63,7 @@ class Stream:
             self._record.close("committed")
             if tail := self._strip.tail(self._record.tally):
                 yield tail
-        except BackendError as error:
+        except (BackendError, DeadlineExceeded) as error:
             self._record.close("broken", why=str(error))
             raise
         finally:
@@ -98,7 +98,7 @@ class Answer:
         self._stream = stream
 
     def chunks(self) -> AsyncIterator[Sequence[Chunk]]:
-        """Return the stream: what was held back first, then live. Raises BackendError where the upstream breaks."""
+        """Return the stream: what was held back first, then live. Raises BackendError or DeadlineExceeded mid-way."""
         if self._stream is None:
             raise TypeError("a whole answer has no chunks; read `completion`")
         return self._stream.chunks()

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from headrace.contracts.chat import ChatCall, Chunk
-from headrace.contracts.errors import BackendError, BackendProtocol
+from headrace.contracts.errors import BackendError, BackendProtocol, DeadlineExceeded
 from headrace.contracts.protocols import Admission, AnswerJudge, Backend, UpstreamCall
 from headrace.contracts.routing import Attempt, CommitReason, Plan, Target
 from headrace.router.cascade.answer import Answer, Stream
@@ -74,15 +74,15 @@ class Try:
                 if self._call.stream:
                     return await self._streamed(record, resources)
                 return await self._whole(record)
-            except BackendError as error:
-                record.close("failed", why=str(error))
+            except (BackendError, DeadlineExceeded) as error:
+                record.close("failed", why=str(error), is_unmetered=isinstance(error, DeadlineExceeded))
                 raise
             except asyncio.CancelledError:
                 is_late = self._clock() >= self._context.deadline
                 record.close(
                     "failed" if is_late else "cancelled",
                     why="the request's deadline passed" if is_late else "the client left",
-                    is_unmetered=not record.tally.has_answered,
+                    is_unmetered=True,
                 )
                 raise
 

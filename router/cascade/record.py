@@ -39,7 +39,7 @@ class OpenAttempt:
         self._verdict = verdict
 
     def close(self, outcome: AttemptOutcome, *, why: str = "", is_unmetered: bool = False) -> None:
-        """Append the finished attempt. is_unmetered: the engine may have worked on it and never said how much."""
+        """Append the finished attempt. is_unmetered: the engine may have worked on it before its first word."""
         if not self._is_closed:
             self._is_closed = True
             self._trail.append(self.snapshot(outcome, why=why, is_unmetered=is_unmetered))
@@ -64,5 +64,5 @@ class OpenAttempt:
             confidence=self._verdict.confidence,
             commit_reason=self._verdict.reason,
             why=why or self._verdict.why,
-            usage_estimated=is_unmetered or tally.is_estimated,
+            usage_estimated=tally.is_estimated or (is_unmetered and not tally.has_answered),
         )

@@ -1,11 +1,12 @@
 """What the cascade does when things break, run out or are left: failures, limits, deadlines, leaving clients."""
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import pytest
 
-from headrace.contracts.chat import Chunk, Completion
+from headrace.contracts.chat import Chunk, ChunkChoice, Completion
 from headrace.contracts.errors import (
     BackendProtocol,
     BackendStatus,
@@ -227,3 +228,24 @@ async def test_a_backend_that_gives_up_at_the_deadline_is_the_deadlines_end() ->
     cascade = Cascade({"small-backend": late}, ScriptedJudge(), OpenDoor(), lambda: now[0])
     with pytest.raises(DeadlineExceeded):
         await cascade.run(call(), plan("small", on_failure=(AGAIN,)), RunContext("req_1", 0.0, 60.0), [])
+
+
+@pytest.mark.parametrize(("read_s", "outcome"), [(0.0, "failed"), (1.0, "broken")])
+def test_a_backend_may_end_an_attempt_at_the_deadline_itself(read_s: float, outcome: str) -> None:
+    class Punctual(FakeBackend):
+        async def stream(self, call: UpstreamCall) -> AsyncGenerator[Sequence[Chunk], None]:
+            del call
+            if read_s:
+                yield [Chunk(choices=[ChunkChoice(delta={"content": "a"})])]
+                await asyncio.sleep(read_s)
+            raise DeadlineExceeded("the deadline passed")
+
+    async def main() -> None:
+        rig = Rig("small")
+        rig.backends = {"small-backend": Punctual(card("small-model"), id="small-backend")}
+        with pytest.raises(DeadlineExceeded):
+            await rig.stream(STREAM, plan("small"))
+        assert rig.outcomes == [outcome]
+        assert rig.trail[0].usage_estimated
+
+    run_virtual(main())
