@@ -1,7 +1,7 @@
 """One property over all ways an attempt can go: the trail's tokens are the upstreams' own meters."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
@@ -93,6 +93,16 @@ def test_the_trail_adds_up_to_the_upstreams_own_meters(story: Story) -> None:
         for attempt in attempts:
             assert attempt.cost_microusd == PRICES[tier].cost_microusd(attempt.prompt_tokens, attempt.completion_tokens)
     assert rig.door.running == 0
+
+
+@settings(max_examples=150, deadline=None)
+@given(stories, st.sampled_from(["none", "final"]))
+def test_drafts_of_an_engine_that_sends_no_running_usage_add_up_by_their_entries(story: Story, usage: str) -> None:
+    drafts = tuple(replace(script, usage=usage, error=None) for script in story.scripts)
+    rig = run_virtual(play(replace(story, streamed=True, n=1, judged=True, scripts=drafts)))
+    drafted = [attempt for attempt in rig.trail if attempt.tier == "small"]
+    assert sum(attempt.completion_tokens for attempt in drafted) == rig["small"].meter.completion_tokens
+    assert all(attempt.usage_estimated for attempt in drafted if attempt.outcome == "rejected")
 
 
 def test_the_price_is_the_plans_so_that_a_reload_changes_no_running_request() -> None:
