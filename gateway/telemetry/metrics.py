@@ -7,13 +7,13 @@ the mean of each answer (generation time over tokens after the first), one obser
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from headrace.gateway.ledger.record import AttemptRecord, Record
-from headrace.gateway.telemetry.children import Children
+from headrace.gateway.telemetry.tables import Counters, Histograms
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 TOKEN_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -62,7 +62,9 @@ class Metrics:
         self._escalations = self._counter("escalations", "Attempts that handed over.", "tier", "model", "cause")
         self._commits = self._counter("commits", "Committed answers by what decided.", "tier", "model", "reason")
         self._waits = self._histogram("queue_wait_seconds", "Time in line for a tier.", SECONDS, "tier")
-        self._drops = self._counter("ledger_dropped_records", "Ledger records that were lost.").of()
+        self._drops = Counter(
+            "headrace_ledger_dropped_records", "Ledger records that were lost.", registry=self._registry
+        )
         self._reloads = self._counter("config_reloads", "Reloads by outcome.", "outcome")
         self._revision = Gauge(
             "headrace_config_info", "The config in force.", labelnames=("revision",), registry=self._registry
@@ -72,21 +74,21 @@ class Metrics:
         """Count one finished request."""
         endpoint = record.endpoint if record.endpoint in ENDPOINTS else "other"
         outcome = record.outcome if record.outcome in OUTCOMES else "error"
-        self._requests.of(endpoint, str(record.status), outcome).inc()
-        self._durations.of(endpoint, "yes" if record.stream else "no").observe(record.total_s)
+        self._requests.add(1, endpoint, str(record.status), outcome)
+        self._durations.add(record.total_s, endpoint, "yes" if record.stream else "no")
         if record.plan is not None:
-            self._rules.of(record.plan.virtual_model, record.plan.rule).inc()
+            self._rules.add(1, record.plan.virtual_model, record.plan.rule)
         if record.always_large_microusd:
-            self._large.of().inc(record.always_large_microusd)
+            self._large.add(record.always_large_microusd)
         for attempt in record.attempts:
             self._observe_attempt(attempt)
         answer = record.answer
         if answer is not None and record.ttft_s is not None:
-            self._first.of(answer.tier, answer.model).observe(record.ttft_s)
+            self._first.add(record.ttft_s, answer.tier, answer.model)
 
     def refused(self, endpoint: str, status: int) -> None:
         """Count a request that was refused before it had a record."""
-        self._requests.of(endpoint if endpoint in ENDPOINTS else "other", str(status), "error").inc()
+        self._requests.add(1, endpoint if endpoint in ENDPOINTS else "other", str(status), "error")
 
     def config_loaded(self, revision: str) -> None:
         """Show the revision in force, and only that one."""
@@ -95,7 +97,7 @@ class Metrics:
 
     def reloaded(self, outcome: str) -> None:
         """Count a reload: "ok", "failed" or "unchanged"."""
-        self._reloads.of(outcome).inc()
+        self._reloads.add(1, outcome)
 
     def ledger_dropped(self, records: int) -> None:
         """Count lost ledger records."""
@@ -142,26 +144,29 @@ class Metrics:
 
     def _observe_attempt(self, attempt: AttemptRecord) -> None:
         tier, model = attempt.tier, attempt.model
-        self._attempts.of(tier, model, attempt.outcome).inc()
-        self._prompt.of(tier, model).inc(attempt.prompt_tokens)
-        self._generated.of(tier, model).inc(attempt.completion_tokens)
-        self._cost.of(tier, model).inc(attempt.cost_microusd)
-        self._waits.of(tier).observe(attempt.queued_s)
+        self._attempts.add(1, tier, model, attempt.outcome)
+        self._prompt.add(attempt.prompt_tokens, tier, model)
+        self._generated.add(attempt.completion_tokens, tier, model)
+        self._cost.add(attempt.cost_microusd, tier, model)
+        self._waits.add(attempt.queued_s, tier)
         if attempt.outcome in {"rejected", "failed"}:
-            self._wasted.of(tier, model).inc(attempt.completion_tokens)
-            self._escalations.of(tier, model, attempt.outcome).inc()
+            self._wasted.add(attempt.completion_tokens, tier, model)
+            self._escalations.add(1, tier, model, attempt.outcome)
         elif attempt.outcome == "committed":
-            self._commits.of(tier, model, attempt.commit_reason or "whole").inc()
+            self._commits.add(1, tier, model, attempt.commit_reason or "whole")
         if attempt.ttft_s is not None and attempt.completion_tokens > 1:
             generating_s = attempt.ended_s - attempt.ttft_s  # both count from the start of the request
-            self._gaps.of(tier, model).observe(generating_s / (attempt.completion_tokens - 1))
+            self._gaps.add(generating_s / (attempt.completion_tokens - 1), tier, model)
 
-    def _counter(self, name: str, text: str, *labels: str) -> Children[Counter]:
-        return Children(Counter(f"headrace_{name}", text, labelnames=labels, registry=self._registry), len(labels))
+    def _counter(self, name: str, text: str, *labels: str) -> Counters:
+        counters = Counters(f"headrace_{name}", text, labels)
+        self._registry.register(counters)
+        return counters
 
-    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Children[Histogram]:
-        metric = Histogram(f"headrace_{name}", text, labelnames=labels, buckets=buckets, registry=self._registry)
-        return Children(metric, len(labels))
+    def _histogram(self, name: str, text: str, bounds: tuple[float, ...], *labels: str) -> Histograms:
+        histograms = Histograms(f"headrace_{name}", text, labels, bounds=bounds)
+        self._registry.register(histograms)
+        return histograms
 
 
 class _Scraped(Collector):

@@ -88,7 +88,9 @@ def test_one_secret_gives_a_different_key_for_each_purpose() -> None:
 
 def test_salt_and_affinity_belong_to_the_tenant_and_tell_nothing() -> None:
     one, two = Principal("a", "one"), Principal("b", "two")
-    keys = guard()
+    entries = [KeyEntry(name, bytes([number]) * 32, name, frozenset("*")) for number, name in enumerate(("one", "two"))]
+    keys = Authenticator(SECRET, entries)
+    assert keys.cache_salt(one) != Authenticator(b"t" * 32, entries).cache_salt(one)
     assert keys.cache_salt(one) == keys.cache_salt(replace(one, key_id="other"))
     assert keys.cache_salt(one) != keys.cache_salt(two)
     assert keys.affinity(one, "talk") != keys.affinity(two, "talk")
