@@ -16,7 +16,7 @@ from headrace.gateway.protocol import BoundedProtocol
 from headrace.gateway.reload import Reloader
 from headrace.gateway.settings.tree import Server as Bind
 from headrace.gateway.settings.tree import Settings
-from headrace.gateway.wiring import System
+from headrace.gateway.wiring.system import System
 
 KEEP_ALIVE_S: Final = 75
 BACKLOG: Final = 2_048
@@ -39,13 +39,19 @@ def bind(where: Bind) -> socket.socket:
 
 
 class GatewayServer:
-    """A system behind a bound socket. `run` serves until told to stop, then drains. load: reads the config again."""
+    """A system behind a bound socket. `run` serves until told to stop, then drains.
 
-    def __init__(self, system: System, listener: socket.socket, settings: Settings, *, load: Load) -> None:
+    load: reads the config again. on_ready: told once, when every backend has answered.
+    """
+
+    def __init__(
+        self, system: System, listener: socket.socket, settings: Settings, *, load: Load, on_ready: Callable[[], None]
+    ) -> None:
         self._system = system
         self._listener = listener
         self._settings = settings
         self._load = load
+        self._on_ready = on_ready
         self._stop = asyncio.Event()
         self._server = _Quiet(
             uvicorn.Config(
@@ -75,12 +81,16 @@ class GatewayServer:
             self._settings, load=self._load, probe=self._system.probe, swap=self._system.swap, report=self._report
         )
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._system.await_backends())
+            watching = tasks.create_task(self._await_backends())
             tasks.create_task(reloader.watch(self._stop))
             tasks.create_task(self._drain())
             await self._server.serve(sockets=[self._listener])
             self._stop.set()
             watching.cancel()
+
+    async def _await_backends(self) -> None:
+        await self._system.await_backends()
+        self._on_ready()
 
     async def _drain(self) -> None:
         """Once told to stop: /readyz turns 503, new work is refused, running answers get the drain bound."""

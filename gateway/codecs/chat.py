@@ -10,7 +10,8 @@ from msgspec import UNSET, Meta, Raw
 
 from headrace.contracts.chat import ChatCall, Choice, Completion, JsonObject
 from headrace.contracts.errors import InvalidRequest
-from headrace.gateway.codecs import fields, strict
+from headrace.gateway import strict
+from headrace.gateway.codecs import fields
 from headrace.gateway.codecs.fields import Metadata, Sampling, Tokens, Unread
 from headrace.gateway.codecs.messages import Turns, as_messages
 from headrace.gateway.tools.kinds import MAX_TOOLS, ToolKinds, ToolName

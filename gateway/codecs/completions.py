@@ -12,7 +12,8 @@ from msgspec import Meta
 
 from headrace.contracts.chat import ChatCall, Chunk, Completion, JsonObject, Logprobs, Message
 from headrace.contracts.errors import InvalidRequest
-from headrace.gateway.codecs import fields, strict
+from headrace.gateway import strict
+from headrace.gateway.codecs import fields
 from headrace.gateway.codecs.fields import Sampling, Unread
 
 Prompt = str | Annotated[list[str | int | Annotated[list[int], Meta(max_length=131_072)]], Meta(max_length=131_072)]

@@ -11,7 +11,7 @@ from msgspec import Meta
 from headrace.contracts.chat import EmbeddingCall, JsonObject
 from headrace.contracts.errors import InvalidRequest
 from headrace.contracts.protocols import Embeddings
-from headrace.gateway.codecs import strict
+from headrace.gateway import strict
 from headrace.gateway.codecs.fields import Word
 
 MAX_INPUTS: Final = 2_048

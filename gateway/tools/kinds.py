@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from headrace.contracts.chat import JsonObject
 from headrace.contracts.errors import InvalidRequest
-from headrace.gateway.codecs.strict import convert
+from headrace.gateway.strict import convert
 from headrace.gateway.tools.schema import check_schema
 
 MAX_TOOLS: Final = 128

@@ -1,7 +1,7 @@
 """JSON that must be unambiguous: one decoder for every request body, whose errors speak OpenAI's language.
 
 Refused here: invalid UTF-8, a byte-order mark, NaN and Infinity, lone surrogates, repeated keys, nesting beyond the
-bound, numbers nobody can hold. Types and bounds of fields stand in the structs of the sibling modules.
+bound, numbers nobody can hold. Types and bounds of fields stand in the structs of codecs/
 """
 
 import json

@@ -1,15 +1,17 @@
-"""Builds the gateway once from its settings: the only place that names concrete backends, artefacts and sinks."""
+"""The gateway without its socket and its engines, built once from settings."""
 
 import asyncio
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
+import aiohttp
+
 from headrace.contracts.errors import HeadraceError
-from headrace.contracts.protocols import AnswerJudge, Backend, DifficultyModel, Embedder
+from headrace.contracts.protocols import AnswerJudge, Backend, DifficultyModel
 from headrace.gateway import probing
 from headrace.gateway.affinity import Conversations
 from headrace.gateway.app import Gateway
@@ -31,7 +33,8 @@ from headrace.gateway.telemetry.logging import Log
 from headrace.gateway.telemetry.metrics import Metrics
 from headrace.gateway.telemetry.tracing import open_tracer
 from headrace.gateway.tools.kinds import standard_kinds
-from headrace.models.backends.client import HttpBackend, make_session
+from headrace.gateway.wiring.processes import Processes
+from headrace.models.backends.client import HttpBackend
 from headrace.models.backends.encode import EndpointSpec
 from headrace.router.cascade import acceptance
 from headrace.router.cascade.runner import Cascade
@@ -49,23 +52,6 @@ class Artefacts:
     hashes: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """A local process that serves one backend: where it listens, and whether it runs."""
-
-    endpoint: EndpointSpec
-    is_up: Callable[[], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """The local processes of this gateway, by backend id, and the embedder if one is served."""
-
-    engines: Mapping[str, Engine] = field(default_factory=dict)
-    embedder: Embedder | None = None
-    states: Callable[[], Mapping[str, str]] = dict
-
-
 def load_artefacts() -> Artefacts:
     """Read the packaged difficulty model and calibration."""
     question, judge = difficulty.load(), acceptance.load()
@@ -73,12 +59,16 @@ def load_artefacts() -> Artefacts:
 
 
 class System:
-    """One gateway process without its socket. Made inside the running loop; `start` before use, `stop` at the end."""
+    """One gateway process without its socket. Made inside the running loop; `start` before use, `stop` at the end.
+
+    session: shared by all upstream calls and owned by whoever made it.
+    """
 
     def __init__(
         self,
         settings: Settings,
         artefacts: Artefacts,
+        session: aiohttp.ClientSession,
         processes: Processes | None = None,
         *,
         environ: Mapping[str, str] = os.environ,
@@ -87,7 +77,7 @@ class System:
         self._processes = processes or Processes()
         self._environ = environ
         self._clock = asyncio.get_running_loop().time
-        self._session = make_session()
+        self._session = session
         self._admission = TierAdmission(settings.policy.tiers, self._clock)
         self.metrics = Metrics()
         self.log = Log.to_stderr(requests=settings.telemetry.request_log, on_loss=self._lost_lines)
@@ -106,7 +96,6 @@ class System:
 
     async def stop(self) -> None:
         """Close everything; what is queued is written first."""
-        await self._session.close()
         await asyncio.to_thread(self._ledger.close)
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
