@@ -27,33 +27,32 @@ class SseParser:
         """Return the data of every event that ended in this read, in order; BackendProtocol over the bound."""
         if self._after_cr or b"\r" in data:
             data = self._with_lf_only(data)
+        if self._begun and not self._held and data.startswith(b"data: ") and data.endswith(b"\n\n"):
+            payload = data[6:-2]
+            if b"\n" not in payload:  # one read brought one event: the usual case
+                return [payload]
+        whole = self._whole_blocks(data)
+        return [found for block in whole.split(b"\n\n") if (found := _data_of(block)) is not None]
+
+    def _whole_blocks(self, data: bytes) -> bytes:
+        """Return what has ended with a blank line and hold the rest."""
         held = self._held
-        if held or not self._begun:
-            seen = max(len(held) - 1, 0)
-            held += data
-            if not self._begun:
-                if len(held) < len(_BOM) and _BOM.startswith(held):
-                    return []
-                self._begun = True
-                if held.startswith(_BOM):
-                    del held[: len(_BOM)]
-                seen = 0
-            end = held.rfind(b"\n\n", seen)
-            if end < 0:
-                self._check_bound(len(held))
-                return []
-            whole = bytes(held[:end])
+        seen = max(len(held) - 1, 0)
+        held += data
+        if not self._begun:
+            if len(held) < len(_BOM) and _BOM.startswith(held):
+                return b""
+            self._begun = True
+            if held.startswith(_BOM):
+                del held[: len(_BOM)]
+            seen = 0
+        end = held.rfind(b"\n\n", seen)
+        whole = bytes(held[:end]) if end >= 0 else b""
+        if end >= 0:
             del held[: end + 2]
-        else:
-            end = data.rfind(b"\n\n")
-            if end < 0:
-                held += data
-                return []
-            whole = data[:end]
-            held += data[end + 2 :]
-        if held:
-            self._check_bound(len(held))
-        return [payload for block in whole.split(b"\n\n") if (payload := _data_of(block)) is not None]
+        if len(held) > self._max_event_bytes:
+            raise BackendProtocol(f"one event of the stream is over {self._max_event_bytes} bytes")
+        return whole
 
     def flush(self) -> bytes | None:
         """Return the data of a last event that no blank line ended, None if there is none."""
@@ -68,10 +67,6 @@ class SseParser:
         if data:
             self._after_cr = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-
-    def _check_bound(self, size: int) -> None:
-        if size > self._max_event_bytes:
-            raise BackendProtocol(f"one event of the stream is over {self._max_event_bytes} bytes")
 
 
 def _data_of(block: bytes) -> bytes | None:
