@@ -121,6 +121,15 @@ class Supervisor:
         return any(s in {"down", "stopped"} for s in states) or all(s == "ready" for s in states)
 
     async def _keep(self, spec: ProcessSpec) -> None:
+        """Keep the process running; whatever happens, nobody waits for it in vain."""
+        try:
+            await self._keep_running(spec)
+        finally:
+            if self._statuses[spec.name].state not in {"down", "stopped"}:
+                self._set(spec.name, "down", "its supervision broke off")
+            await self._announce()
+
+    async def _keep_running(self, spec: ProcessSpec) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
         while not self._stopping.is_set():
@@ -132,7 +141,6 @@ class Supervisor:
             failures += 1
             if failures > self._limits.most:
                 self._set(spec.name, "down", f"{reason} ({failures} times in a row; log: {spec.log.name})")
-                await self._announce()
                 return
             pause_s = min(self._limits.first_s * 2.0 ** (failures - 1), self._limits.longest_s)
             status = self._statuses[spec.name]
@@ -141,7 +149,6 @@ class Supervisor:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
         self._set(spec.name, "stopped", "")
-        await self._announce()
 
     async def _run_once(self, spec: ProcessSpec) -> tuple[float | None, str]:
         """Run the process once; return since when it was ready (if ever) and why it ended."""

@@ -100,6 +100,19 @@ async def test_a_failed_warm_up_counts_as_a_failed_start(tmp_path: Path) -> None
             await supervisor.wait_ready()
 
 
+async def test_a_broken_readiness_check_leaves_nobody_waiting(tmp_path: Path) -> None:
+    async def ready(_: Callable[[str], None]) -> None:
+        raise ZeroDivisionError
+
+    supervisor = Supervisor(tmp_path / "run", limits=QUICK)
+    supervisor.start(spec(tmp_path, SERVE, ready))
+    with pytest.raises(EngineError, match="its supervision broke off"):
+        await supervisor.wait_ready()
+    with pytest.raises(ZeroDivisionError):
+        await supervisor.stop()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
     missing = ProcessSpec("engine", ("/no/such/python",), {}, tmp_path / "log", spec(tmp_path, "").ready)
     async with Supervisor(tmp_path / "run", limits=RestartLimits(most=0)) as supervisor:
