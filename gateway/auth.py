@@ -86,9 +86,9 @@ class Authenticator:
             entry.digest: (entry, Principal(key_id=entry.id, tenant=entry.tenant, scopes=entry.scopes))
             for entry in entries
         }
-        salt = derive(secret, "cache-salt")
+        self._salting = derive(secret, "cache-salt")
         tenants = {ANONYMOUS.tenant, *(entry.tenant for entry in entries)}
-        self._salts = {tenant: _keyed(salt, tenant) for tenant in tenants}
+        self._salts = {tenant: _keyed(self._salting, tenant) for tenant in tenants}
 
     @classmethod
     def open(cls, settings: Settings, environ: Mapping[str, str] = os.environ) -> "Authenticator":
@@ -120,8 +120,8 @@ class Authenticator:
         return principal
 
     def cache_salt(self, principal: Principal) -> str:
-        """Return the opaque salt of a tenant of this authenticator, for engines that isolate prefix caches."""
-        return self._salts[principal.tenant]
+        """Return the tenant's opaque salt for engines that isolate prefix caches; a reload does not change it."""
+        return self._salts.get(principal.tenant) or _keyed(self._salting, principal.tenant)
 
     def affinity(self, principal: Principal, conversation: str) -> str:
         """Return the opaque key that keeps one conversation of one tenant on its replica; "" for no conversation."""

@@ -21,7 +21,8 @@ class Reloader:
     """Keeps the settings in force. For one event loop; reloads run one after the other.
 
     load: reads and validates the file (runs on a thread; ConfigError). probe: tries what the new settings name
-    (HeadraceError refuses them). swap: puts them in force, must not fail half-way. report: told every outcome and why.
+    (HeadraceError refuses them). swap: puts them in force in one step (HeadraceError: nothing was changed).
+    report: told every outcome and why.
     """
 
     def __init__(
@@ -50,9 +51,9 @@ class Reloader:
                     return self._tell("unchanged", fresh.revision)
                 refuse_restart_only(self.current, fresh)
                 await self._probe(fresh)
+                self._swap(fresh)
             except HeadraceError as exc:
                 return self._tell("failed", exc.message)
-            self._swap(fresh)
             if fresh.watched != self.current.watched:
                 self._moved.set()
             self.current = fresh
@@ -79,13 +80,18 @@ class Reloader:
             await self.reload()
 
     async def _watch_files(self, asked: asyncio.Event) -> None:
-        """Watch the folders, since editors replace files; a config that names another keys file is followed."""
+        """Watch the folders, since editors and mounted volumes replace files; another keys file is followed."""
         while True:
             self._moved.clear()
-            names = {str(path) for path in await asyncio.to_thread(_resolved, self.current.watched)}
-            folders = {str(Path(name).parent) for name in names}
-            async for changes in watchfiles.awatch(*folders, stop_event=self._moved, recursive=False, debounce=200):
-                if any(name in names for _, name in changes):
+            watched = self.current.watched
+            folders = await asyncio.to_thread(_folders, watched)
+            stamps = await asyncio.to_thread(_stamps, watched)
+            if not folders:
+                await self._moved.wait()
+                continue
+            async for _ in watchfiles.awatch(*folders, stop_event=self._moved, recursive=False, debounce=200):
+                before, stamps = stamps, await asyncio.to_thread(_stamps, watched)
+                if stamps != before:
                     asked.set()
 
     def _tell(self, outcome: Outcome, why: str) -> Outcome:
@@ -115,5 +121,20 @@ def _processes(settings: Settings) -> list[tuple[object, ...]]:
     ]
 
 
-def _resolved(paths: Iterable[Path]) -> list[Path]:
-    return [path.resolve() for path in paths]
+def _folders(paths: Iterable[Path]) -> set[Path]:
+    """Where the files stand, by name and behind links."""
+    both = {folder for path in paths for folder in (path.absolute().parent, path.resolve().parent)}
+    return {folder for folder in both if folder.is_dir()}
+
+
+def _stamps(paths: Iterable[Path]) -> list[tuple[int, int, int] | None]:
+    """What tells one version of a file from the next without reading it; None while it is not there."""
+    return [_stamp(path) for path in paths]
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -91,6 +91,7 @@ def test_salt_and_affinity_belong_to_the_tenant_and_tell_nothing() -> None:
     entries = [KeyEntry(name, bytes([number]) * 32, name, frozenset("*")) for number, name in enumerate(("one", "two"))]
     keys = Authenticator(SECRET, entries)
     assert keys.cache_salt(one) != Authenticator(b"t" * 32, entries).cache_salt(one)
+    assert keys.cache_salt(one) == Authenticator(SECRET).cache_salt(one)
     assert keys.cache_salt(one) == keys.cache_salt(replace(one, key_id="other"))
     assert keys.cache_salt(one) != keys.cache_salt(two)
     assert keys.affinity(one, "talk") != keys.affinity(two, "talk")

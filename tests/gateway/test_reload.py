@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,6 +74,48 @@ async def test_an_upstream_that_does_not_answer_keeps_the_last_good_one(tmp_path
     assert await reloader.reload() == "failed"
     assert "connection refused" in house.told[0][1]
     assert house.in_force == []
+
+
+async def test_a_swap_that_is_refused_keeps_the_last_good_one(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    first = load_text(tmp_path)
+
+    def refuse(settings: Settings) -> None:
+        msg = f"{settings.home}: the secret cannot be used"
+        raise ConfigError(msg)
+
+    reloader = Reloader(first, load=house.load, probe=house.probe, swap=refuse, report=house.report)
+    write(tmp_path, CHANGED)
+    assert await reloader.reload() == "failed"
+    assert reloader.current is first
+
+
+async def test_a_config_behind_a_link_that_is_turned_is_reloaded(tmp_path: Path) -> None:
+    house, stop = House(tmp_path), asyncio.Event()
+    for name, text in (("one", SAMPLE), ("two", CHANGED)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, text)
+    (tmp_path / "headrace.yaml").symlink_to(tmp_path / "one" / "headrace.yaml")
+    (tmp_path / "keys.yaml").write_text(KEYS)
+    reloader = Reloader(
+        house.load(tmp_path / "headrace.yaml"),
+        load=house.load,
+        probe=house.probe,
+        swap=house.in_force.append,
+        report=house.report,
+    )
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(reloader.watch(stop))
+        for number in range(20):
+            (tmp_path / "next").symlink_to(tmp_path / ("two" if number % 2 == 0 else "one") / "headrace.yaml")
+            (tmp_path / "next").rename(tmp_path / "headrace.yaml")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(house.news.wait(), 1.0)
+            house.news.clear()
+            if house.in_force:
+                break
+        stop.set()
+    assert house.in_force
 
 
 async def test_a_file_that_says_the_same_changes_nothing(tmp_path: Path) -> None:
