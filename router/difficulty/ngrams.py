@@ -1,0 +1,116 @@
+"""Turns text into hashed character and word n-grams with numpy alone. Knows nothing of weights or labels.
+
+Every substring hash comes from one running sum: with H[i] = sum(byte[j] * P**j for j < i) modulo 2**64, the bytes
+from `start` to `end` hash to (H[end] - H[start]) * P**-start, so all n-grams of an order are one subtraction and
+one product (Karp and Rabin, 1987; P is odd, hence invertible).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+U64 = npt.NDArray[np.uint64]
+Slots = npt.NDArray[np.uint32]
+Bits = npt.NDArray[np.int64]
+
+HEAD_CHARS: Final = 1400
+TAIL_CHARS: Final = 600
+MAX_BYTES: Final = 4 * (HEAD_CHARS + TAIL_CHARS + 1)
+CHAR_ORDERS: Final = (3, 5)
+TABLE_BITS: Final = 16
+TABLE_SIZE: Final = 1 << TABLE_BITS
+KNOWN_BITS: Final = 19
+
+_PRIME: Final = 0x9E3779B97F4A7C15
+_MIX: Final = np.uint64(0xFF51AFD7ED558CCD)
+_PAIR: Final = np.uint64(0xC2B2AE3D27D4EB4F)
+
+
+@dataclass(frozen=True, slots=True)
+class Ngrams:
+    """Slots of one text (with repeats), words and word pairs first, and its word hashes before they are cut to slots.
+
+    Characters' slots are shifted by TABLE_SIZE, so that one array indexes the two weight tables laid end to end.
+    """
+
+    slots: Slots
+    word_hashes: U64
+
+    @property
+    def words(self) -> Slots:
+        """Return the slots of words and word pairs."""
+        return self.slots[self.slots < TABLE_SIZE]
+
+    @property
+    def chars(self) -> Slots:
+        """Return the slots of character n-grams, counted from 0."""
+        return self.slots[self.slots >= TABLE_SIZE] - np.uint32(TABLE_SIZE)
+
+
+def cut(text: str) -> str:
+    """Return the text, or its head and tail when it is longer than the judge looks at."""
+    if len(text) <= HEAD_CHARS + TAIL_CHARS:
+        return text
+    return f"{text[:HEAD_CHARS]} {text[-TAIL_CHARS:]}"
+
+
+def ngrams(text: str) -> Ngrams:
+    """Hash the character n-grams, words and word pairs of `text` (already cut). Case, digits and spacing are folded."""
+    folded = " " + " ".join(text.lower().split()) + " "
+    raw = _FOLD[np.frombuffer(folded.encode("utf-8", "replace"), dtype=np.uint8)]
+    length = raw.size
+    running = np.zeros(length + 1, dtype=np.uint64)
+    np.cumsum(raw * _POWERS[:length], out=running[1:])
+    words = _word_hashes(raw, running)
+    parts = [words, words[:-1] * _PAIR + words[1:]]
+    for order in CHAR_ORDERS:
+        if length >= order:
+            spans = running[order:] - running[:-order]
+            parts.append(spans * _INVERSES[: length + 1 - order] + np.uint64(order))
+    hashes = np.concatenate(parts)
+    slots = (((hashes ^ (hashes >> np.uint64(31))) * _MIX) >> np.uint64(64 - TABLE_BITS)).astype(np.uint32)
+    slots[max(0, 2 * words.size - 1) :] += np.uint32(TABLE_SIZE)
+    return Ngrams(slots, words)
+
+
+def known_bits(word_hashes: U64) -> Bits:
+    """Return the bit of each word in the table of known words."""
+    return ((word_hashes * _PAIR) >> np.uint64(64 - KNOWN_BITS)).astype(np.int64)
+
+
+def _word_hashes(raw: U64, running: U64) -> U64:
+    is_word = _IS_WORD[raw]
+    edges = np.flatnonzero(is_word[1:] != is_word[:-1]) + 1
+    starts, ends = edges[0::2], edges[1::2]
+    return (running[ends] - running[starts]) * _INVERSES[starts]
+
+
+def _powers(base: int) -> U64:
+    values, power = [], 1
+    for _ in range(MAX_BYTES + 3):
+        values.append(power)
+        power = power * base % 2**64
+    return np.array(values, dtype=np.uint64)
+
+
+def _fold_table() -> U64:
+    table = np.arange(256, dtype=np.uint64)
+    table[ord("0") : ord("9") + 1] = ord("0")
+    return table
+
+
+def _word_table() -> npt.NDArray[np.bool_]:
+    table = np.zeros(256, dtype=np.bool_)
+    table[ord("a") : ord("z") + 1] = True
+    table[ord("0")] = True
+    table[ord("_")] = True
+    table[128:] = True
+    return table
+
+
+_POWERS: Final = _powers(_PRIME)
+_INVERSES: Final = _powers(pow(_PRIME, -1, 2**64))
+_FOLD: Final = _fold_table()
+_IS_WORD: Final = _word_table()

@@ -1,0 +1,1 @@
+"""Trains, evaluates and calibrates the router. Needs the `train` extra; never imported when serving."""

@@ -1,0 +1,101 @@
+"""Puts together what the shipped artefact learns from: public outcomes, the default tiers' record, chat openers."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from headrace.router.training.corpus import FOLDS, Example, read_source
+from headrace.router.training.labelled import Question, draw, read_labelled
+from headrace.router.training.roles import ROLES, domain_of
+from headrace.router.training.table import PACKAGED, Entry, read_table
+
+# One question put to the real default tiers counts as much as this many of another pair of models.
+LIVE_WEIGHT: Final = 6.0
+SMALL: Final = "smollm2-135m-instruct-int8"
+LARGE: Final = "qwen2.5-coder-1.5b-instruct-int8"
+CHAT_SEEDS: Final = Path(__file__).with_name("chat_seeds.txt")
+
+
+def training_examples(folder: Path, table: Path = PACKAGED) -> list[Example]:
+    """Return every example of the default artefact; questions kept for the live benchmark are left out."""
+    labelled = read_labelled(folder)
+    _, kept_back = draw(labelled)
+    public = [one for source in sorted(ROLES) for one in read_source(folder, source)]
+    live = live_examples(read_table(table))
+    unasked = {one.question_id for one in labelled} - {one.question_id for one in (*live, *kept_back)}
+    topics = topic_examples([one for one in labelled if one.question_id in unasked])
+    return [*without(public, kept_back), *live, *topics, *chat_examples()]
+
+
+def live_examples(entries: Sequence[Entry], small: str = SMALL, large: str = LARGE) -> list[Example]:
+    """Turn recorded answers of the two default tiers into examples (plain answers only, not the JSON twins)."""
+    examples = []
+    for entry in entries:
+        if entry.as_json or small not in entry.answers or large not in entry.answers:
+            continue
+        weak, strong = (float(entry.answers[model].correct) for model in (small, large))
+        examples.append(
+            Example(
+                question_id=entry.question_id,
+                text=entry.text,
+                source="default_tiers",
+                subject=entry.kind,
+                domain=domain_of_kind(entry.kind),
+                group=entry.question_id,
+                fold=fold_of(entry.question_id),
+                small=weak,
+                large=strong,
+                gain=(1.0 - weak) * strong,
+                weight=LIVE_WEIGHT,
+            )
+        )
+    return examples
+
+
+def topic_examples(questions: Sequence[Question]) -> list[Example]:
+    """Return labelled questions that no tier was asked: like chat, they teach words and the domain, not the gain."""
+    return [
+        Example(
+            one.question_id,
+            one.text,
+            "labelled",
+            one.kind,
+            domain_of_kind(one.kind),
+            one.question_id,
+            fold_of(one.question_id),
+        )
+        for one in questions
+        if not one.kind.startswith("gsm8k")
+    ]
+
+
+def chat_examples() -> list[Example]:
+    """Return openers of a conversation: they teach words and the domain, not the gain."""
+    texts = CHAT_SEEDS.read_text(encoding="utf-8").splitlines()
+    return [
+        Example(f"chat:{number}", text, "chat_seeds", "chat", "chat", f"chat:{number}", fold_of(text))
+        for number, text in enumerate(texts)
+    ]
+
+
+def without(examples: Sequence[Example], kept_back: Sequence[Question]) -> list[Example]:
+    """Drop the examples whose text is that of a question (or its code stub) that must stay unseen."""
+    exact = {_plain(one.text) for one in kept_back} | {_plain(one.gold.get("prompt", "")) for one in kept_back}
+    return [one for one in examples if _plain(one.text) not in exact]
+
+
+def domain_of_kind(kind: str) -> str:
+    """Return the domain of a labelled kind."""
+    if kind.startswith("gsm8k"):
+        return "maths"
+    return "code" if kind == "humaneval" else domain_of("easy", kind)
+
+
+def fold_of(key: str) -> int:
+    """Return a stable fold of 0..4."""
+    return int(hashlib.sha256(key.encode()).hexdigest(), 16) % FOLDS
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())

@@ -1,0 +1,150 @@
+"""`headrace router`: train and evaluate the difficulty model, record the tiers' answers, calibrate the answer judge.
+
+Fitting needs the `train` extra (scikit-learn); it is imported only by the command that fits.
+"""
+
+import asyncio
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from headrace.contracts.errors import ConfigError
+
+if TYPE_CHECKING:
+    from headrace.router.training.labelled import Question
+    from headrace.router.training.record import Row
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Train, evaluate and calibrate the router.",
+)
+
+_RUN_SUFFIX = ".jsonl.gz"
+
+
+@app.command()
+def train(
+    out: Annotated[Path, typer.Option(help="folder for card.json and weights.safetensors")],
+    table: Annotated[Path | None, typer.Option(help="record of the default tiers (default: the packaged one)")] = None,
+) -> None:
+    """Train the difficulty model from the shared data; the same data gives the same bytes."""
+    assemble, training, corpus, tables = _training("assemble", "train", "corpus", "table")
+    card = training.train(assemble.training_examples(corpus.data_dir(), table or tables.PACKAGED), out)
+    held = card["held_out"]
+    sys.stdout.write(
+        f"{out}: {card['examples']:,} examples, Brier {held['brier']:.4f} (base rate {held['brier_of_base_rate']:.4f}),"
+        f" weights sha256 {card['weights_sha256']}\n"
+    )
+
+
+@app.command(name="eval")
+def evaluate(
+    out: Annotated[Path | None, typer.Option(help="page to write the tables into (default: print them)")] = None,
+    resamples: Annotated[int, typer.Option(min=2, help="bootstrap resamples")] = 2000,
+) -> None:
+    """Evaluate the difficulty recipe on all open GSM8K and MMLU questions against every control."""
+    yardstick, report, corpus = _training("yardstick", "report", "corpus")
+    card = importlib.import_module("headrace.router.difficulty.model").load().card
+    evaluations = yardstick.evaluations(corpus.data_dir(), resamples=resamples)
+    text = report.tables(evaluations, card, resamples)
+    if out is None:
+        sys.stdout.write(f"{text}\n")
+        return
+    page = out.read_text(encoding="utf-8") if out.exists() else ""
+    out.write_text(report.replaced(page, text), encoding="utf-8")
+    sys.stdout.write(f"{out}: written\n")
+
+
+@app.command()
+def record(
+    model: Annotated[str, typer.Option(help="catalogue id to file the answers under")],
+    url: Annotated[str, typer.Option(help="OpenAI-compatible base URL that serves it, with /v1")],
+    out: Annotated[Path, typer.Option(help="folder for the runs")],
+    served_as: Annotated[str | None, typer.Option(help="the model's name at that URL (default: the id)")] = None,
+    at_once: Annotated[int, typer.Option(min=1, max=256, help="requests in flight")] = 32,
+) -> None:
+    """Put the labelled questions to one model and grade the answers. HEADRACE_UPSTREAM_KEY is sent as its key."""
+    labelled, corpus, recording = _training("labelled", "corpus", "record")
+    sets = dict(
+        zip(("calibration", "benchmark"), labelled.draw(labelled.read_labelled(corpus.data_dir())), strict=True)
+    )
+    for name, questions in sets.items():
+        rows = asyncio.run(_record(questions, model=model, url=url, served_as=served_as or model, at_once=at_once))
+        path = out / f"{model}.{name}{_RUN_SUFFIX}"
+        recording.write_rows(path, rows)
+        sys.stdout.write(f"{path}: {sum(row.correct for row in rows)} of {len(rows)} right\n")
+
+
+@app.command()
+def compact(
+    runs: Annotated[Path, typer.Option(help="folder of runs made by `record`")],
+    which: Annotated[str, typer.Option("--set", help="calibration or benchmark")],
+    out: Annotated[Path, typer.Option(help="table to write (.jsonl.gz)")],
+) -> None:
+    """Join the runs of several models into one small table without answer texts."""
+    labelled, corpus, recording, tables = _training("labelled", "corpus", "record", "table")
+    sets = dict(
+        zip(("calibration", "benchmark"), labelled.draw(labelled.read_labelled(corpus.data_dir())), strict=True)
+    )
+    if which not in sets:
+        raise ConfigError(f"--set {which!r}: one of {', '.join(sets)}")
+    ending = f".{which}{_RUN_SUFFIX}"
+    found = {path.name.removesuffix(ending): recording.read_rows(path) for path in sorted(runs.glob(f"*{ending}"))}
+    if not found:
+        raise ConfigError(f"{runs}: no runs of the {which} set; make them with `headrace router record`")
+    entries = tables.compact(sets[which], found)
+    tables.write_table(out, entries)
+    sys.stdout.write(f"{out}: {len(entries)} questions, {', '.join(found)}\n")
+
+
+@app.command()
+def calibrate(
+    out: Annotated[Path, typer.Option(help="calibration file to write (.json)")],
+    run: Annotated[Path | None, typer.Option(help="table of answers (default: the packaged record)")] = None,
+) -> None:
+    """Fit the answer judge on a table of graded answers."""
+    calibration, tables = _training("calibrate", "table")
+    judge = calibration.calibrate(tables.read_table(run or tables.PACKAGED))
+    calibration.write_calibration(out, judge)
+    sys.stdout.write(f"{out}: {', '.join(sorted(judge['models']))}\n")
+
+
+async def _record(
+    questions: "Sequence[Question]", *, model: str, url: str, served_as: str, at_once: int
+) -> "list[Row]":
+    from headrace.contracts.models import ModelCard, Price  # noqa: PLC0415  (kept off the path of the other commands)
+    from headrace.models.backends.client import HttpBackend, make_session  # noqa: PLC0415
+    from headrace.models.backends.encode import EndpointSpec  # noqa: PLC0415
+    from headrace.router.training.record import record as run  # noqa: PLC0415
+
+    free = Price(Decimal(0), Decimal(0))
+    card = ModelCard(
+        model, context_tokens=2048, capabilities=frozenset({"stream", "logprobs", "json_schema"}), price=free
+    )
+    endpoint = EndpointSpec(url=url, api_key=os.environ.get("HEADRACE_UPSTREAM_KEY", ""))
+    async with make_session() as session:
+        backend = HttpBackend(id=model, card=card, endpoints=[endpoint], session=session, upstream_model=served_as)
+        with Progress() as progress:
+            bar = progress.add_task(model, total=len(questions))
+            step: Callable[[Row], None] = lambda _: progress.advance(bar)  # noqa: E731
+            clock = asyncio.get_running_loop().time
+            return await run(backend, model, questions, at_once=at_once, clock=clock, on_row=step)
+
+
+def _training(*names: str) -> tuple[Any, ...]:
+    """Import modules of router.training, or say which extra is missing."""
+    try:
+        return tuple(importlib.import_module(f"headrace.router.training.{name}") for name in names)
+    except ModuleNotFoundError as exc:
+        if exc.name and exc.name.split(".")[0] == "headrace":
+            raise
+        raise ConfigError(f"{exc.name} is not installed: pip install 'headrace[gateway,train]'") from exc
