@@ -156,7 +156,7 @@ class Recorder:
     def _outcome(self, story: Story) -> Outcome:
         shown = next((attempt for attempt in story.trail if attempt.outcome in _SHOWN), None)
         status, word = _ending(story)
-        first_s = shown.started_s + shown.ttft_s if shown is not None and shown.ttft_s is not None else None
+        first_s = None if shown is None else shown.ttft_s
         if first_s is not None and story.committed_s is not None:
             first_s = max(first_s, story.committed_s)
         return Outcome(
