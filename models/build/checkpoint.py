@@ -57,8 +57,16 @@ class _Row:
     rotary_heads: int
 
 
-def build_checkpoint(request: CheckpointRequest, on_progress: Progress) -> int:
-    """Write the served folder and return the number of parameters. `on_progress(done, total)` counts parameters."""
+@dataclass(frozen=True, slots=True)
+class BuiltCheckpoint:
+    """What was written."""
+
+    parameters: int
+    weights_sha256: str
+
+
+def build_checkpoint(request: CheckpointRequest, on_progress: Progress) -> BuiltCheckpoint:
+    """Write the served folder. `on_progress(done, total)` counts parameters. The same request gives the same bytes."""
     source = GgufFile(request.source)
     rows = list(_rows(source, is_tied=request.is_tied))
     specs = {row.name: TensorSpec(row.name, torch.float32, row.stored.shape) for row in rows}
@@ -77,8 +85,7 @@ def build_checkpoint(request: CheckpointRequest, on_progress: Progress) -> int:
                 writer.write(name, tensor)
             done += int(np.prod(row.stored.shape))
             on_progress(done, total)
-        writer.finish()
-    return total
+        return BuiltCheckpoint(total, writer.finish())
 
 
 def read_tensor(source: GgufFile, stored: StoredTensor, *, rotary_heads: int = 0) -> torch.Tensor:
@@ -92,6 +99,8 @@ def read_tensor(source: GgufFile, stored: StoredTensor, *, rotary_heads: int = 0
     for first in range(0, stored.rows, step):
         last = min(stored.rows, first + step)
         block = dequantize(source.raw(stored, first, last), stored.kind)
+        if not block.flags.writeable:
+            block = block.copy()
         if rotary_heads:
             block = unpair_rotary(block, rotary_heads)
         out[first:last] = torch.from_numpy(np.ascontiguousarray(block)).reshape(last - first, columns)
