@@ -5,7 +5,7 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
@@ -36,6 +36,7 @@ from headrace.gateway.tools.kinds import standard_kinds
 from headrace.gateway.wiring.processes import Processes
 from headrace.models.backends.client import HttpBackend
 from headrace.models.backends.encode import EndpointSpec
+from headrace.models.backends.wire import Pool
 from headrace.router.cascade import acceptance
 from headrace.router.cascade.runner import Cascade
 from headrace.router.difficulty import model as difficulty
@@ -45,23 +46,29 @@ ENDPOINT_OF: Final = {"/v1/chat/completions": "chat", "/v1/completions": "comple
 
 @dataclass(frozen=True, slots=True)
 class Artefacts:
-    """What the router has learned, loaded once. `hashes` name the files in every record."""
+    """What the router has learned, loaded once.
+
+    hashes: name the files in every record. calibrated: models whose answers can be judged.
+    """
 
     difficulty: DifficultyModel
     judge: AnswerJudge
-    hashes: Mapping[str, str]
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    calibrated: frozenset[str] = frozenset()
 
 
 def load_artefacts() -> Artefacts:
-    """Read the packaged difficulty model and calibration."""
-    question, judge = difficulty.load(), acceptance.load()
-    return Artefacts(question, judge, {"difficulty": question.sha256, "calibration": judge.sha256})
+    """Read the packaged difficulty model and calibration; without one no answer is judged, which the start tells."""
+    question = difficulty.load()
+    judge = acceptance.load() if acceptance.PACKAGED.exists() else acceptance.CalibratedJudge({})
+    hashes = {"difficulty": question.sha256, "calibration": judge.sha256}
+    return Artefacts(question, judge, hashes, frozenset(judge.models))
 
 
 class System:
     """One gateway process without its socket. Made inside the running loop; `start` before use, `stop` at the end.
 
-    session: shared by all upstream calls and owned by whoever made it.
+    session: for health checks; owned by whoever made it. Upstream calls have a pool of their own.
     """
 
     def __init__(
@@ -78,6 +85,7 @@ class System:
         self._environ = environ
         self._clock = asyncio.get_running_loop().time
         self._session = session
+        self._pool = Pool()
         self._admission = TierAdmission(settings.policy.tiers, self._clock)
         self.metrics = Metrics()
         self.log = Log.to_stderr(requests=settings.telemetry.request_log, on_loss=self._lost_lines)
@@ -96,6 +104,7 @@ class System:
 
     async def stop(self) -> None:
         """Close everything; what is queued is written first."""
+        self._pool.close()
         await asyncio.to_thread(self._ledger.close)
         if self._tracer is not None:
             await asyncio.to_thread(self._tracer.close)
@@ -142,14 +151,14 @@ class System:
         if isinstance(spec, UrlBackend):
             endpoints = [EndpointSpec(url, spec.api_key or "") for url in spec.urls]
             return HttpBackend(
-                id=spec.id, card=spec.card, endpoints=endpoints, session=self._session, upstream_model=spec.model
+                id=spec.id, card=spec.card, endpoints=endpoints, pool=self._pool, upstream_model=spec.model
             )
         engine = self._processes.engines[spec.id]
         return HttpBackend(
             id=spec.id,
             card=spec.card,
             endpoints=[engine.endpoint],
-            session=self._session,
+            pool=self._pool,
             upstream_model=spec.model,
             is_up=engine.is_up,
         )

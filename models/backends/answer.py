@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import NoReturn
 
-import aiohttp
-
 from headrace.contracts.chat import ChatCall, Chunk
 from headrace.contracts.errors import BackendProtocol, BackendTimeout, BackendUnavailable, DeadlineExceeded
 from headrace.models.backends.decode import decode_chunk
@@ -13,22 +11,23 @@ from headrace.models.backends.inflate import Inflater
 from headrace.models.backends.sse import SseParser
 from headrace.models.backends.usage import Tally
 from headrace.models.backends.watchdog import Timeouts, Watchdog
+from headrace.models.backends.wire import Lost, Malformed, Response
 
 MAX_EVENT_BYTES = 4 * 2**20
 _TAIL_S = 1.0
 
 
 class Answer:
-    """One answer on the wire. Made once the status is known; `close` ends the connection unless it was read to its end.
+    """One answer on the wire: `start` it, then read. `close` ends the connection unless it was read to its end.
 
     backend: the id that errors name. deadline: loop-clock seconds. first_byte_s counts from `since`.
     """
 
-    __slots__ = ("_backend", "_between_s", "_first_byte_s", "_inflater", "_response", "_watchdog")
+    __slots__ = ("_backend", "_between_s", "_first_byte_s", "_inflater", "_is_closed", "_response", "_watchdog")
 
     def __init__(
         self,
-        response: aiohttp.ClientResponse,
+        response: Response,
         *,
         backend: str,
         timeouts: Timeouts,
@@ -40,9 +39,19 @@ class Answer:
         self._backend = backend
         self._between_s = timeouts.between_s
         self._first_byte_s = first_byte_s
-        self._watchdog = Watchdog(response.close, deadline=deadline, since=since, first_byte_s=first_byte_s)
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        self._inflater = None if encoding in {"", "identity"} else Inflater(encoding, MAX_EVENT_BYTES)
+        self._watchdog = Watchdog(response.abort, deadline=deadline, since=since, first_byte_s=first_byte_s)
+        self._inflater: Inflater | None = None
+        self._is_closed = False
+
+    async def start(self, request: bytes) -> None:
+        """Send the request and return once status and headers are known."""
+        try:
+            await self._response.start(request)
+        except OSError as exc:
+            self._raise_lost(exc)
+        encoding = self._response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"", "identity"}:
+            self._inflater = Inflater(encoding, MAX_EVENT_BYTES)
 
     @property
     def status(self) -> int:
@@ -51,13 +60,15 @@ class Answer:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The answer's headers."""
+        """The answer's headers, names in lower case."""
         return self._response.headers
 
     def close(self) -> None:
         """Let the connection go; an answer that was not read to its end is aborted."""
-        self._watchdog.stop()
-        self._response.close()
+        if not self._is_closed:
+            self._is_closed = True
+            self._watchdog.stop()
+            self._response.close()
 
     async def body(self, max_bytes: int) -> bytes:
         """Return the whole body, BackendProtocol over `max_bytes`."""
@@ -75,8 +86,8 @@ class Answer:
         while True:
             self._watchdog.wait()
             try:
-                data = await self._response.content.readany()
-            except (aiohttp.ClientError, OSError) as exc:
+                data = await self._response.read()
+            except OSError as exc:
                 self._raise_lost(exc)
             if not data:
                 self._raise_expired()
@@ -87,21 +98,20 @@ class Answer:
 
     async def finish(self) -> None:
         """Read what follows the last event, so that the connection can be used again; never for long."""
-        content = self._response.content
-        if content.at_eof():
+        if self._response.is_read:
             return
         try:
             async with asyncio.timeout(_TAIL_S):
-                while await content.readany():
+                while await self._response.read():
                     pass
-        except (TimeoutError, aiohttp.ClientError, OSError):
+        except (TimeoutError, Lost, Malformed):
             return
 
-    def _raise_lost(self, exc: Exception) -> NoReturn:
+    def _raise_lost(self, exc: OSError) -> NoReturn:
         self._raise_expired()
-        if isinstance(exc, aiohttp.ClientPayloadError):
-            raise BackendProtocol(f"backend {self._backend!r}: the answer was cut short") from exc
-        raise BackendUnavailable(f"backend {self._backend!r}: the connection was lost in mid-answer") from exc
+        if isinstance(exc, Malformed):
+            raise BackendProtocol(f"backend {self._backend!r}: {exc}") from exc
+        raise BackendUnavailable(f"backend {self._backend!r}: the connection was lost") from exc
 
     def _raise_expired(self) -> None:
         match self._watchdog.expiry:

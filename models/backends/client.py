@@ -1,6 +1,6 @@
 """A Backend over one or more OpenAI-compatible endpoints. HTTP only: no process, no policy, no retry of an answer.
 
-The session is shared by all backends and owned by whoever made it (`make_session`).
+The pool of connections is shared by all backends and owned by whoever made it.
 """
 
 import asyncio
@@ -8,15 +8,11 @@ import itertools
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import NoReturn
 
-import aiohttp
-from yarl import URL
-
 from headrace.contracts.chat import Chunk, Completion
 from headrace.contracts.errors import (
     BackendError,
     BackendProtocol,
     BackendStatus,
-    BackendTimeout,
     BackendUnavailable,
     DeadlineExceeded,
 )
@@ -29,6 +25,7 @@ from headrace.models.backends.encode import EndpointSpec, encode_body
 from headrace.models.backends.failures import retry_after, status_error
 from headrace.models.backends.usage import Tally
 from headrace.models.backends.watchdog import Timeouts
+from headrace.models.backends.wire import NoConnection, Pool, Target
 
 MAX_ANSWER_BYTES = 32 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
@@ -37,20 +34,6 @@ _FULL = frozenset({429, 503})
 _ENDPOINT_FAULTS = frozenset({500, 502, 504})
 _PATHS = {"chat": "chat/completions", "completions": "completions"}
 _numbers = itertools.count(1)
-
-
-def make_session(connect_s: float = 5.0) -> aiohttp.ClientSession:
-    """Return the pooled session for every backend: no cookies, no proxies, no inflating. Needs a running loop."""
-    return aiohttp.ClientSession(
-        # Idle connections end before the 5 s after which uvicorn (vLLM) ends them: no race on a dead one.
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=4.0, ttl_dns_cache=30),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_s),
-        auto_decompress=False,
-        skip_auto_headers=("User-Agent", "Accept"),
-        max_line_size=8190,
-        max_field_size=8190,
-    )
 
 
 class HttpBackend:
@@ -66,7 +49,7 @@ class HttpBackend:
         id: str,  # noqa: A002  (the protocol's own word)
         card: ModelCard,
         endpoints: Sequence[EndpointSpec],
-        session: aiohttp.ClientSession,
+        pool: Pool,
         upstream_model: str,
         timeouts: Timeouts | None = None,
         balance: BalanceLimits | None = None,
@@ -75,15 +58,15 @@ class HttpBackend:
         self.id = id
         self.card = card
         self._endpoints = tuple(endpoints)
-        self._session = session
+        self._pool = pool
         self._model = upstream_model
         self._timeouts = timeouts or Timeouts()
         self._balancer = Balancer([endpoint.url for endpoint in endpoints], balance)
         self._is_up = is_up
-        self._urls = [
-            {name: URL(f"{endpoint.url.rstrip('/')}/{path}") for name, path in _PATHS.items()} for endpoint in endpoints
+        self._targets = [
+            {name: Target(f"{each.url.rstrip('/')}/{path}", _headers(each)) for name, path in _PATHS.items()}
+            for each in endpoints
         ]
-        self._headers = [_headers(endpoint) for endpoint in endpoints]
 
     def is_live(self) -> bool:
         """True while the process runs and at least one endpoint takes requests."""
@@ -130,7 +113,7 @@ class HttpBackend:
                 answer = await self._send(index, call, streamed=streamed)
             except BackendError as exc:
                 self._note(index, exc)
-                if not isinstance(exc.__cause__, aiohttp.ClientConnectorError) or len(tried) == len(self._endpoints):
+                if not isinstance(exc.__cause__, NoConnection) or len(tried) == len(self._endpoints):
                     raise
             else:
                 return index, answer
@@ -139,52 +122,45 @@ class HttpBackend:
                     self._balancer.give(index)
 
     async def _send(self, index: int, call: UpstreamCall, *, streamed: bool) -> Answer:
-        endpoint = self._endpoints[index]
-        body = encode_body(call, model=self._model, kind=endpoint.kind, streamed=streamed)
-        # An engine refuses an id that is still running: a second attempt of one request needs its own.
-        headers = {**self._headers[index], "X-Request-Id": f"{call.request_id}-{next(_numbers):x}"}
+        body = encode_body(call, model=self._model, kind=self._endpoints[index].kind, streamed=streamed)
+        target = self._targets[index][call.chat.endpoint]
         now = asyncio.get_running_loop().time()
-        first_byte_s = self._timeouts.first_byte_s if streamed else max(call.deadline - now, 0.0)
-        url = self._urls[index][call.chat.endpoint]
+        left_s = max(call.deadline - now, 0.0)
         try:
-            async with asyncio.timeout_at(min(now + first_byte_s, call.deadline)):
-                response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
-        except aiohttp.ServerTimeoutError as exc:
-            raise BackendTimeout(f"backend {self.id!r}: no connection in time; is its address right?") from exc
-        except TimeoutError as exc:
+            connection = await self._pool.connection(target, within_s=left_s)
+        except NoConnection as exc:
             if asyncio.get_running_loop().time() >= call.deadline:
-                raise DeadlineExceeded(f"backend {self.id!r}: the deadline passed before the first byte") from exc
-            raise BackendTimeout(f"backend {self.id!r}: no answer in {first_byte_s:g} s") from exc
-        except (aiohttp.ClientError, OSError) as exc:
-            raise BackendUnavailable(f"backend {self.id!r}: the connection was refused or lost") from exc
+                raise DeadlineExceeded(f"backend {self.id!r}: the deadline passed before it was connected") from exc
+            raise BackendUnavailable(f"backend {self.id!r}: {exc}; is its address right?") from exc
+        answer = Answer(
+            connection,
+            backend=self.id,
+            timeouts=self._timeouts,
+            first_byte_s=self._timeouts.first_byte_s if streamed else left_s,
+            since=now,
+            deadline=call.deadline,
+        )
+        is_open = False
         try:
-            answer = Answer(
-                response,
-                backend=self.id,
-                timeouts=self._timeouts,
-                first_byte_s=first_byte_s,
-                since=now,
-                deadline=call.deadline,
-            )
-        except BackendProtocol:
-            response.close()
-            raise
-        if response.status != _OK:
-            await self._refuse(answer)
+            # An engine refuses an id that is still running: a second attempt of one request needs its own.
+            await answer.start(target.request(body, f"{call.request_id}-{next(_numbers):x}"))
+            if answer.status != _OK:
+                await self._refuse(answer)
+            is_open = True
+        finally:
+            if not is_open:
+                answer.close()
         return answer
 
     async def _refuse(self, answer: Answer) -> NoReturn:
         """Raise what a status other than 200 means."""
+        if answer.status < _ERROR:
+            raise BackendProtocol(f"backend {self.id!r} answered {answer.status}; name the URL that answers itself")
         try:
-            if answer.status < _ERROR:
-                raise BackendProtocol(f"backend {self.id!r} answered {answer.status}; name the URL that answers itself")
-            try:
-                body = await answer.body(_MAX_ERROR_BYTES)
-            except BackendError:
-                body = b""
-            raise status_error(self.id, answer.status, body, retry_after_s=retry_after(answer.headers))
-        finally:
-            answer.close()
+            body = await answer.body(_MAX_ERROR_BYTES)
+        except BackendError:
+            body = b""
+        raise status_error(self.id, answer.status, body, retry_after_s=retry_after(answer.headers))
 
     def _note(self, index: int, exc: BackendError) -> None:
         """Tell the balancer what the failure says about the endpoint; a refused request says nothing bad."""

@@ -122,8 +122,9 @@ async def _record(
     questions: "Sequence[Question]", *, model: str, url: str, served_as: str, at_once: int
 ) -> "list[Row]":
     from headrace.contracts.models import ModelCard, Price  # noqa: PLC0415  (kept off the path of the other commands)
-    from headrace.models.backends.client import HttpBackend, make_session  # noqa: PLC0415
+    from headrace.models.backends.client import HttpBackend  # noqa: PLC0415
     from headrace.models.backends.encode import EndpointSpec  # noqa: PLC0415
+    from headrace.models.backends.wire import Pool  # noqa: PLC0415
     from headrace.router.training.record import record as run  # noqa: PLC0415
 
     free = Price(Decimal(0), Decimal(0))
@@ -131,8 +132,8 @@ async def _record(
         model, context_tokens=2048, capabilities=frozenset({"stream", "logprobs", "json_schema"}), price=free
     )
     endpoint = EndpointSpec(url=url, api_key=os.environ.get("HEADRACE_UPSTREAM_KEY", ""))
-    async with make_session() as session:
-        backend = HttpBackend(id=model, card=card, endpoints=[endpoint], session=session, upstream_model=served_as)
+    async with Pool() as pool:
+        backend = HttpBackend(id=model, card=card, endpoints=[endpoint], pool=pool, upstream_model=served_as)
         with Progress() as progress:
             bar = progress.add_task(model, total=len(questions))
             step: Callable[[Row], None] = lambda _: progress.advance(bar)  # noqa: E731

@@ -19,8 +19,8 @@ from headrace.gateway.server import GatewayServer, bind, stops_on_signals
 from headrace.gateway.settings.load import load
 from headrace.gateway.settings.tree import Settings
 from headrace.gateway.wiring.processes import Processes, is_needed, launch
-from headrace.gateway.wiring.system import System, load_artefacts
-from headrace.models.backends.client import make_session
+from headrace.gateway.wiring.system import Artefacts, System, load_artefacts
+from headrace.models.backends.session import make_session
 from headrace.models.backends.supervisor import Supervisor
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -77,13 +77,16 @@ async def _serve(settings: Settings, reload: Reload, engine_python: Path | None,
         if is_needed(settings):
             supervisor = await stack.enter_async_context(Supervisor(settings.home / "run"))
             processes = launch(settings, supervisor, session, engine_python=engine_python)
-        system = System(settings, load_artefacts(), session, processes)
+        artefacts = load_artefacts()
+        system = System(settings, artefacts, session, processes)
         system.start()
         stack.push_async_callback(system.stop)
         url = _url(settings, listener)
         server = GatewayServer(system, listener, settings, load=reload, on_ready=lambda: on_ready(url))
         _calm_the_collector()
         _print(f"headrace listens on {url} (config {settings.revision}, {_access(system)})")
+        for model in _unjudged(settings, artefacts):
+            _print(f"{model}: not calibrated, so it keeps only what looks surely easy (`headrace router calibrate`)")
         with stops_on_signals(server.stop):
             await _run(server, supervisor, say)
 
@@ -135,6 +138,13 @@ def _url(settings: Settings, listener: socket.socket) -> str:
 
 def _access(system: System) -> str:
     return "keys on" if system.revisions.current.auth.is_on else "keys off: everybody on this machine may ask"
+
+
+def _unjudged(settings: Settings, artefacts: Artefacts) -> list[str]:
+    """Return the models below the last tier whose answers nobody can judge."""
+    policy = settings.policy
+    cheap = (policy.cards[backend].id for tier in policy.tiers[:-1] for backend in tier.backend_ids())
+    return sorted(set(cheap) - artefacts.calibrated)
 
 
 def _say(process: str, line: str) -> None:

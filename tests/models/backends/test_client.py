@@ -6,7 +6,6 @@ from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
 
-import aiohttp
 import pytest
 
 from headrace.contracts.chat import ChatCall, Chunk, EstimatedUsage, Message
@@ -21,9 +20,10 @@ from headrace.contracts.errors import (
 )
 from headrace.contracts.models import ModelCard, Price
 from headrace.contracts.protocols import Backend, UpstreamCall
-from headrace.models.backends.client import HttpBackend, make_session
+from headrace.models.backends.client import HttpBackend
 from headrace.models.backends.encode import EndpointSpec
 from headrace.models.backends.watchdog import Timeouts
+from headrace.models.backends.wire import Pool
 from tests.support.replies import FAULTS, Problem, Say, endless, huge_body
 from tests.support.upstream import Upstream, refused_url
 
@@ -32,8 +32,8 @@ QUICK = Timeouts(first_byte_s=0.3, between_s=0.3)
 
 
 @pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with make_session() as made:
+async def pool() -> AsyncIterator[Pool]:
+    async with Pool() as made:
         yield made
 
 
@@ -43,11 +43,9 @@ async def upstream() -> AsyncIterator[Upstream]:
         yield server
 
 
-def backend(
-    session: aiohttp.ClientSession, *urls: str, timeouts: Timeouts = QUICK, kind: Any = "openai"
-) -> HttpBackend:
+def backend(pool: Pool, *urls: str, timeouts: Timeouts = QUICK, kind: Any = "openai") -> HttpBackend:
     endpoints = [EndpointSpec(url, "k-1", kind) for url in urls]
-    return HttpBackend(id="b", card=CARD, endpoints=endpoints, session=session, upstream_model="up", timeouts=timeouts)
+    return HttpBackend(id="b", card=CARD, endpoints=endpoints, pool=pool, upstream_model="up", timeouts=timeouts)
 
 
 def call(*, probe: bool = False, deadline_s: float = 10.0, **chat: Any) -> UpstreamCall:
@@ -65,8 +63,8 @@ def text_of(chunks: list[Chunk]) -> str:
     return "".join(choice.delta.get("content") or "" for chunk in chunks for choice in chunk.choices)
 
 
-async def test_a_stream_and_a_whole_answer_say_the_same(upstream: Upstream, session: aiohttp.ClientSession) -> None:
-    seam = backend(session, upstream.url)
+async def test_a_stream_and_a_whole_answer_say_the_same(upstream: Upstream, pool: Pool) -> None:
+    seam = backend(pool, upstream.url)
     chunks = await collect(seam, call(stream=True))
     whole = await seam.complete(call())
     assert text_of(chunks) == whole.choices[0].message["content"] == Say().text
@@ -75,10 +73,8 @@ async def test_a_stream_and_a_whole_answer_say_the_same(upstream: Upstream, sess
     assert upstream.meter.connections == 1
 
 
-async def test_requests_carry_our_id_key_and_model_and_nothing_else(
-    upstream: Upstream, session: aiohttp.ClientSession
-) -> None:
-    seam = backend(session, upstream.url)
+async def test_requests_carry_our_id_key_and_model_and_nothing_else(upstream: Upstream, pool: Pool) -> None:
+    seam = backend(pool, upstream.url)
     await seam.complete(call())
     await seam.complete(call())
     first, second = upstream.seen
@@ -92,21 +88,17 @@ async def test_requests_carry_our_id_key_and_model_and_nothing_else(
 
 
 @pytest.mark.parametrize("endpoint", ["chat", "completions"])
-async def test_a_probe_brings_logprobs_one_entry_per_token(
-    upstream: Upstream, session: aiohttp.ClientSession, endpoint: str
-) -> None:
+async def test_a_probe_brings_logprobs_one_entry_per_token(upstream: Upstream, pool: Pool, endpoint: str) -> None:
     upstream.always(Say(["a", ("b", -3.0), "c"], tokens_per_chunk=2))
-    chunks = await collect(backend(session, upstream.url), call(probe=True, endpoint=endpoint, stream=True))
+    chunks = await collect(backend(pool, upstream.url), call(probe=True, endpoint=endpoint, stream=True))
     entries = [t for c in chunks for x in c.choices if x.logprobs for t in x.logprobs.content or []]
     assert [entry.logprob for entry in entries] == [-0.05, -3.0, -0.05]
     assert text_of(chunks) == "abc"
 
 
-async def test_tools_reasoning_and_several_choices_come_through(
-    upstream: Upstream, session: aiohttp.ClientSession
-) -> None:
+async def test_tools_reasoning_and_several_choices_come_through(upstream: Upstream, pool: Pool) -> None:
     upstream.always(Say((), tools=[("f", '{"a": 12345678}')], reasoning=["hm"], usage="continuous"))
-    chunks = await collect(backend(session, upstream.url, kind="vllm"), call(n=2, stream=True, wire={"n": 2}))
+    chunks = await collect(backend(pool, upstream.url, kind="vllm"), call(n=2, stream=True, wire={"n": 2}))
     for index in (0, 1):
         deltas = [x.delta for c in chunks for x in c.choices if x.index == index]
         calls = [d["tool_calls"][0]["function"]["arguments"] for d in deltas if "tool_calls" in d]
@@ -164,10 +156,10 @@ WHOLE_FAULTS: dict[str, type[HeadraceError] | str] = {
 
 @pytest.mark.parametrize(("fault", "expected"), STREAM_FAULTS.items(), ids=STREAM_FAULTS)
 async def test_every_streamed_fault_is_named_or_survived(
-    upstream: Upstream, session: aiohttp.ClientSession, fault: str, expected: type[HeadraceError] | str
+    upstream: Upstream, pool: Pool, fault: str, expected: type[HeadraceError] | str
 ) -> None:
     upstream.then(FAULTS[fault])
-    seam = backend(session, upstream.url)
+    seam = backend(pool, upstream.url)
     if isinstance(expected, str):
         chunks = await collect(seam, call(stream=True))
         assert text_of(chunks) == expected
@@ -180,10 +172,10 @@ async def test_every_streamed_fault_is_named_or_survived(
 
 @pytest.mark.parametrize(("fault", "expected"), WHOLE_FAULTS.items(), ids=WHOLE_FAULTS)
 async def test_every_whole_fault_is_named_or_survived(
-    upstream: Upstream, session: aiohttp.ClientSession, fault: str, expected: type[HeadraceError] | str
+    upstream: Upstream, pool: Pool, fault: str, expected: type[HeadraceError] | str
 ) -> None:
     upstream.then(FAULTS[fault])
-    seam = backend(session, upstream.url)
+    seam = backend(pool, upstream.url)
     if isinstance(expected, str):
         assert (await seam.complete(call())).choices[0].message["content"] == expected
     else:
@@ -193,11 +185,9 @@ async def test_every_whole_fault_is_named_or_survived(
 
 
 @pytest.mark.parametrize("usage", ["negative", "absurd", "none"])
-async def test_usage_nobody_can_believe_is_counted_by_us_and_marked(
-    upstream: Upstream, session: aiohttp.ClientSession, usage: Any
-) -> None:
+async def test_usage_nobody_can_believe_is_counted_by_us_and_marked(upstream: Upstream, pool: Pool, usage: Any) -> None:
     upstream.always(Say(usage=usage))
-    seam = backend(session, upstream.url)
+    seam = backend(pool, upstream.url)
     streamed = (await collect(seam, call(probe=True, stream=True)))[-1].usage
     whole = (await seam.complete(call(probe=True))).usage
     assert isinstance(streamed, EstimatedUsage)
@@ -205,11 +195,9 @@ async def test_usage_nobody_can_believe_is_counted_by_us_and_marked(
     assert streamed.completion_tokens == whole.completion_tokens == 6
 
 
-async def test_retry_after_is_kept_within_a_minute_and_messages_are_clean(
-    upstream: Upstream, session: aiohttp.ClientSession
-) -> None:
+async def test_retry_after_is_kept_within_a_minute_and_messages_are_clean(upstream: Upstream, pool: Pool) -> None:
     upstream.then(FAULTS["429_retry_after_huge"], FAULTS["secrets_in_the_error"])
-    seam = backend(session, upstream.url)
+    seam = backend(pool, upstream.url)
     with pytest.raises(BackendStatus) as slow:
         await seam.complete(call())
     assert (slow.value.kind, slow.value.retry_after_s) == ("http_429", 60.0)
@@ -219,11 +207,9 @@ async def test_retry_after_is_kept_within_a_minute_and_messages_are_clean(
         assert leak not in leaky.value.message
 
 
-async def test_endless_answers_are_cut_off_with_bounded_memory(
-    upstream: Upstream, session: aiohttp.ClientSession
-) -> None:
+async def test_endless_answers_are_cut_off_with_bounded_memory(upstream: Upstream, pool: Pool) -> None:
     upstream.then(endless(), huge_body())
-    seam = backend(session, upstream.url, timeouts=Timeouts())
+    seam = backend(pool, upstream.url, timeouts=Timeouts())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(BackendProtocol, match="over"):
         await collect(seam, call(stream=True))
@@ -232,13 +218,11 @@ async def test_endless_answers_are_cut_off_with_bounded_memory(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 120_000
 
 
-async def test_a_refused_connection_and_a_passed_deadline_are_named(
-    upstream: Upstream, session: aiohttp.ClientSession
-) -> None:
+async def test_a_refused_connection_and_a_passed_deadline_are_named(upstream: Upstream, pool: Pool) -> None:
     with pytest.raises(BackendUnavailable):
-        await backend(session, refused_url()).complete(call())
+        await backend(pool, refused_url()).complete(call())
     upstream.always(FAULTS["accept_then_hang"])
-    slow = backend(session, upstream.url, timeouts=Timeouts())
+    slow = backend(pool, upstream.url, timeouts=Timeouts())
     with pytest.raises(DeadlineExceeded):
         await slow.complete(call(deadline_s=0.1))
     upstream.always(FAULTS["hang_after_first_chunk"])
@@ -246,22 +230,18 @@ async def test_a_refused_connection_and_a_passed_deadline_are_named(
         await collect(slow, call(deadline_s=0.2, stream=True))
 
 
-async def test_closing_the_stream_aborts_the_upstream_at_once(
-    upstream: Upstream, session: aiohttp.ClientSession
-) -> None:
+async def test_closing_the_stream_aborts_the_upstream_at_once(upstream: Upstream, pool: Pool) -> None:
     upstream.always(Say(["x"] * 1000, delay_s=0.01))
-    stream = backend(session, upstream.url).stream(call(stream=True))
+    stream = backend(pool, upstream.url).stream(call(stream=True))
     async with aclosing(stream):
         await anext(stream)
     await asyncio.wait_for(upstream.seen[0].ended.wait(), 3)
     assert upstream.seen[0].outcome == "aborted"
 
 
-async def test_cancelling_a_whole_answer_aborts_the_upstream_at_once(
-    upstream: Upstream, session: aiohttp.ClientSession
-) -> None:
+async def test_cancelling_a_whole_answer_aborts_the_upstream_at_once(upstream: Upstream, pool: Pool) -> None:
     upstream.always(Say(first_s=30))
-    task = asyncio.create_task(backend(session, upstream.url, timeouts=Timeouts()).complete(call(deadline_s=60)))
+    task = asyncio.create_task(backend(pool, upstream.url, timeouts=Timeouts()).complete(call(deadline_s=60)))
     await upstream.arrived.wait()
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -270,11 +250,9 @@ async def test_cancelling_a_whole_answer_aborts_the_upstream_at_once(
     assert upstream.seen[0].outcome == "aborted"
 
 
-async def test_cancelling_a_reader_aborts_the_upstream_at_once(
-    upstream: Upstream, session: aiohttp.ClientSession
-) -> None:
+async def test_cancelling_a_reader_aborts_the_upstream_at_once(upstream: Upstream, pool: Pool) -> None:
     upstream.always(Say(["x"] * 1000, delay_s=0.05))
-    task = asyncio.create_task(collect(backend(session, upstream.url), call(stream=True)))
+    task = asyncio.create_task(collect(backend(pool, upstream.url), call(stream=True)))
     await upstream.arrived.wait()
     await asyncio.sleep(0.1)
     task.cancel()
@@ -284,19 +262,15 @@ async def test_cancelling_a_reader_aborts_the_upstream_at_once(
     assert upstream.seen[0].outcome == "aborted"
 
 
-async def test_a_dead_endpoint_is_passed_over_and_a_live_one_answers(
-    upstream: Upstream, session: aiohttp.ClientSession
-) -> None:
-    seam = backend(session, refused_url(), upstream.url)
+async def test_a_dead_endpoint_is_passed_over_and_a_live_one_answers(upstream: Upstream, pool: Pool) -> None:
+    seam = backend(pool, refused_url(), upstream.url)
     for _ in range(5):
         assert (await seam.complete(call())).choices
     assert seam.is_live()
 
 
-async def test_a_backend_that_keeps_failing_is_not_live_until_its_trial(
-    upstream: Upstream, session: aiohttp.ClientSession
-) -> None:
-    seam = backend(session, upstream.url)
+async def test_a_backend_that_keeps_failing_is_not_live_until_its_trial(upstream: Upstream, pool: Pool) -> None:
+    seam = backend(pool, upstream.url)
     upstream.then(*[Problem(500)] * 3)
     for _ in range(3):
         with pytest.raises(BackendStatus):
@@ -307,9 +281,9 @@ async def test_a_backend_that_keeps_failing_is_not_live_until_its_trial(
     assert upstream.meter.requests == 3
 
 
-async def test_the_callers_own_mistakes_do_not_eject(upstream: Upstream, session: aiohttp.ClientSession) -> None:
+async def test_the_callers_own_mistakes_do_not_eject(upstream: Upstream, pool: Pool) -> None:
     upstream.always(Problem(400, "context too long"))
-    seam = backend(session, upstream.url)
+    seam = backend(pool, upstream.url)
     for _ in range(5):
         with pytest.raises(BackendStatus, match="context too long"):
             await seam.complete(call())

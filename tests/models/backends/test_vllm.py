@@ -1,8 +1,8 @@
 import socket
 from pathlib import Path
 
-from headrace.models.backends.client import make_session
 from headrace.models.backends.resources import Share
+from headrace.models.backends.session import make_session
 from headrace.models.backends.vllm import EngineSpec, build_engine, engine_argv, engine_env, find_openmp, free_port
 
 CPU = EngineSpec(

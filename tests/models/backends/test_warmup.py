@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from headrace.contracts.errors import EngineError
-from headrace.models.backends.client import make_session
 from headrace.models.backends.encode import EndpointSpec
+from headrace.models.backends.session import make_session
 from headrace.models.backends.warmup import wait_healthy, warm_up
 from tests.support.replies import Problem, Say
 from tests.support.upstream import Upstream
