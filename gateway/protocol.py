@@ -24,7 +24,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (uvicorn's own signature)
         super().__init__(*args, **kwargs)
-        self._head_bytes = 0
+        self._head_bytes = 0  # read while the block is open
+        self._header_bytes = 0  # of the headers parsed
         self._in_head = False
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -39,8 +40,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, unless the header block has grown too large."""
-        if self._in_head or self.cycle is None or self.cycle.response_complete:
+        """Feed the parser; a header block that goes on and on over many reads is cut off."""
+        if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
@@ -49,14 +50,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to count a header block."""
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._header_bytes = 0
         self._start_timer()
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header."""
+        """Count a header; a block that came in one read is measured here."""
         super().on_header(name, value)
-        if len(self.headers) > MAX_HEADERS:
+        self._header_bytes += len(name) + len(value)
+        if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEAD_BYTES:
             self._refuse()
 
     def on_headers_complete(self) -> None:

@@ -27,12 +27,15 @@ Load = Callable[[Path], Settings]
 
 def bind(where: Bind) -> socket.socket:
     """Return the bound socket; ConfigError with the cure when the port is taken or not ours to take."""
+    listener: socket.socket | None = None
     try:
         family = socket.getaddrinfo(where.host, where.port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((where.host, where.port))
     except OSError as exc:
+        if listener is not None:
+            listener.close()
         raise ConfigError(_why_not_bound(where, exc)) from exc
     listener.setblocking(False)  # noqa: FBT003  (the socket's own signature)
     return listener
