@@ -71,9 +71,9 @@ $(VENV): requirements/pip.lock requirements/gateway.lock
 	@$(PYTHON) -m venv .venv
 	@# A package whose install was interrupted has no RECORD yet; pip would take it for complete.
 	@find .venv/lib -maxdepth 4 -name '*.dist-info' ! -exec test -e '{}/RECORD' \; -prune -exec rm -r '{}' +
-	@[ -t 1 ] || export PIP_QUIET=1; $(BIN)/python -m pip install --no-deps --require-hashes -r requirements/pip.lock
-	@[ -t 1 ] || export PIP_QUIET=1; $(BIN)/python -m pip install --no-deps --require-hashes -r requirements/gateway.lock
-	@[ -t 1 ] || export PIP_QUIET=1; $(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
+	@[ -t 1 ] || export PIP_QUIET=2; $(BIN)/python -m pip install --no-deps --require-hashes -r requirements/pip.lock
+	@[ -t 1 ] || export PIP_QUIET=2; $(BIN)/python -m pip install --no-deps --require-hashes -r requirements/gateway.lock
+	@[ -t 1 ] || export PIP_QUIET=2; $(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
 	@rm -f .venv/.built-* && touch $@
 
 .PHONY: help serve setup test check format fmt lint types imports shape tests docs-test bench clean
