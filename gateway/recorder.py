@@ -6,12 +6,13 @@ from typing import Final, Protocol
 
 from headrace.contracts.chat import ChatCall
 from headrace.contracts.errors import HeadraceError
-from headrace.contracts.models import Price
+from headrace.contracts.models import ModelCard, Price
 from headrace.contracts.routing import Attempt, Plan
 from headrace.gateway.exchange import Exchange
 from headrace.gateway.ledger.record import Allowed, Outcome, Record, Request, build
 from headrace.gateway.responses import refusal
 from headrace.gateway.revisions import Revision
+from headrace.gateway.settings.tree import Settings
 from headrace.gateway.streaming import Dialect
 from headrace.router.cascade.answer import Answer
 
@@ -133,11 +134,45 @@ class Recorder:
             strongest=_strongest(story),
             allowed=Allowed(settings.ledger.headers, settings.ledger.metadata),
         )
+        self._hand_on(record, story.exchange)
+
+    def record_embedding(
+        self, exchange: Exchange, settings: Settings, *, asked: str, card: ModelCard, prompt_tokens: int, wall_s: float
+    ) -> None:
+        """Record an embedding that was answered: one attempt, no plan."""
+        exchange.recorded = True
+        total_s = self.clock() - exchange.started
+        attempt = Attempt(
+            tier="",
+            backend=card.id,
+            model=card.id,
+            outcome="committed",
+            prompt_tokens=prompt_tokens,
+            completion_tokens=0,
+            cost_microusd=card.price.cost_microusd(prompt_tokens, 0),
+            started_s=0.0,
+            ended_s=total_s,
+        )
+        request = Request(
+            decision_id=f"dec_{exchange.id_hex}",
+            request_id=exchange.request_id,
+            principal=exchange.principal,
+            endpoint="embeddings",
+            stream=False,
+            model=asked,
+            started=wall_s,
+            revision=settings.revision,
+            artefacts={},
+        )
+        outcome = Outcome(200, "ok", prompt_tokens, 0, total_s)
+        self._hand_on(build(request, None, (attempt,), outcome), exchange)
+
+    def _hand_on(self, record: Record, exchange: Exchange) -> None:
         self.ledger.record(record)
         self.metrics.observe(record)
         self.log.request(record)
         if self.tracer is not None:
-            parent = story.exchange.header(b"traceparent")
+            parent = exchange.header(b"traceparent")
             self.tracer.record(record, None if parent is None else parent.decode("latin-1"))
 
     def _request(self, story: Story) -> Request:

@@ -199,7 +199,7 @@ class System:
             hot={
                 "/v1/chat/completions": answers.chat,
                 "/v1/completions": answers.completions,
-                "/v1/embeddings": EmbeddingRoute(self.revisions).serve,
+                "/v1/embeddings": EmbeddingRoute(self.revisions, self.pipeline.recorder, time.time).serve,
                 "/v1/headrace/explain": ExplainRoute(self.pipeline, kinds).serve,
             },
             rare=rare.application(),

@@ -39,3 +39,11 @@ async def test_a_broken_worker_is_told_without_its_address(gateway: Running) -> 
     status, body, _ = await gateway.post("/v1/embeddings", {"model": "mini", "input": "x"})
     assert status == 503
     assert "127.0.0.1" not in body["error"]["message"]
+
+
+async def test_an_embedding_is_recorded_and_counted(gateway: Running) -> None:
+    _, _, headers = await gateway.post("/v1/embeddings", {"model": "mini", "input": ["x"]})
+    status, record, _ = await gateway.get(f"/v1/headrace/decisions/{headers['x-headrace-decision']}")
+    assert (status, record["endpoint"], record["prompt_tokens"]) == (200, "embeddings", 3)
+    page = gateway.system.metrics.render()[0]
+    assert b'headrace_requests_total{endpoint="embeddings",outcome="ok",status="200"} 1.0' in page
