@@ -53,9 +53,9 @@ class GgufFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with path.open("rb") as handle:
-            self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
         try:
+            with path.open("rb") as handle:
+                self._map = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
             self.metadata, self.tensors = self._read_header()
         except (struct.error, IndexError, ValueError, KeyError, UnicodeDecodeError) as exc:
             raise StoreError(f"{path.name}: the GGUF header cannot be read ({exc}); fetch the model again") from exc
