@@ -43,7 +43,7 @@ def test_file(source: Path) -> Path:
     """Return where the tests of a source file stand: the same path under tests, `src/headrace` left out."""
     inside = source.relative_to(PACKAGE) if source.is_relative_to(PACKAGE) else source
     name = inside.parent.name if inside.name == "__init__.py" else inside.stem
-    return Path("tests") / inside.parent / f"test_{name.removeprefix('_')}.py"
+    return Path("tests") / inside.parent / f"test_{name.strip('_')}.py"
 
 
 def needs_test(tree: ast.Module) -> bool:
@@ -101,7 +101,16 @@ def _catches_everything(handler: ast.ExceptHandler) -> bool:
     if handler.type is None:
         return True
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(isinstance(name, ast.Name) and name.id in {"Exception", "BaseException"} for name in caught)
+    names = {name.id for name in caught if isinstance(name, ast.Name)}
+    if names == {"BaseException"}:
+        return not _raises_again(handler)
+    return bool(names & {"Exception", "BaseException"})
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    """Tell whether a handler only tidies up: its last word is a bare `raise`, so nothing is caught for good."""
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def _is_forgotten_task(value: ast.expr) -> bool:

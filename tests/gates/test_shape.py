@@ -40,6 +40,7 @@ def test_a_source_file_without_its_test_file_is_named(tree: Path) -> None:
         ("src/headrace/contracts/chat.py", "tests/contracts/test_chat.py"),
         ("src/headrace/cli/__init__.py", "tests/cli/test_cli.py"),
         ("kernels/rounding/_kernel.py", "tests/kernels/rounding/test_kernel.py"),
+        ("models/build/__main__.py", "tests/models/build/test_main.py"),
     ],
 )
 def test_tests_stand_at_the_mirrored_path(source: str, expected: str) -> None:
@@ -68,6 +69,7 @@ def test_an_init_file_with_code_needs_one(tree: Path) -> None:
         ("assert double(1) == 2\n", "assert outside tests"),
         ("try:\n    double(1)\nexcept Exception:\n    raise\n", "catches every exception"),
         ("try:\n    double(1)\nexcept (ValueError, BaseException):\n    raise\n", "catches every exception"),
+        ("try:\n    double(1)\nexcept BaseException:\n    pass\n", "catches every exception"),
         ("try:\n    double(1)\nexcept:\n    raise\n", "catches every exception"),
         ("asyncio.create_task(work())\n", "a task nobody holds"),
         ("asyncio.get_running_loop().create_task(work())\n", "a task nobody holds"),
@@ -84,6 +86,13 @@ def test_each_rule_refuses_its_offence(tree: Path, added: str, words: str) -> No
 @pytest.mark.parametrize("held", ["task = asyncio.create_task(work())\n", "group.create_task(work())\n"])
 def test_a_task_that_is_held_is_no_offence(tree: Path, held: str) -> None:
     write(tree / "gateway/limits/depth.py", SOUND + held)
+    assert rules(tree) == []
+
+
+def test_tidying_up_before_raising_again_is_no_offence(tree: Path) -> None:
+    write(
+        tree / "gateway/limits/depth.py", SOUND + "try:\n    double(1)\nexcept BaseException:\n    tidy()\n    raise\n"
+    )
     assert rules(tree) == []
 
 

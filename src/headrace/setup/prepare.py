@@ -17,6 +17,7 @@ import psutil
 
 IMPORTS_AT_ONCE: Final = 2
 GRACE_S: Final = 5.0
+POLL_S: Final = 0.05
 
 Job = Callable[[], None]
 
@@ -68,8 +69,10 @@ def stop_children() -> None:
     children = psutil.Process().children(recursive=True)
     for child in children:
         _quietly(child.terminate)
-    _, alive = psutil.wait_procs(children, timeout=GRACE_S)
-    for child in alive:
+    give_up = time.monotonic() + GRACE_S
+    while any(map(_is_alive, children)) and time.monotonic() < give_up:
+        time.sleep(POLL_S)
+    for child in filter(_is_alive, children):
         _quietly(child.kill)
 
 
@@ -97,6 +100,14 @@ def _drain(jobs: Sequence[Future[None]]) -> None:
 
 def _nothing() -> None:
     return
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Ask without waiting for it: whoever started it must still learn its exit status, which can be taken only once."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _quietly(act: Callable[[], object]) -> None:
