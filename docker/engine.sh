@@ -23,7 +23,6 @@ case "$word" in
       --host 0.0.0.0 --port 8000 \
       --block-size 32 --max-num-seqs 16 --kv-cache-memory-bytes "${ENGINE_KV_BYTES:-1073741824}" \
       --shutdown-timeout 30 --enforce-eager \
-      --enable-auto-tool-choice --tool-call-parser hermes \
       "$@"
     ;;
   *)

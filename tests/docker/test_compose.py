@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from headrace.gateway.settings.load import load, packaged
+from headrace.models.catalog.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker/compose.yaml"
@@ -50,6 +51,13 @@ def test_the_cascade_asks_the_engines_that_compose_starts(services: dict[str, An
     asked = {(backend.urls[0].split("//")[1].split(":")[0], backend.model) for backend in settings.urls}
     started = {(name, service["command"][1]) for name, service in services.items() if name.startswith("engine-")}
     assert asked == started
+
+
+def test_each_engine_gets_the_flags_that_the_catalogue_asks_for(services: dict[str, Any]) -> None:
+    catalogue = Catalogue.packaged()
+    for name in ("engine-small", "engine-large"):
+        _, model, *flags = services[name]["command"]
+        assert tuple(flags) == catalogue.get(model).engine_args
 
 
 def test_the_models_container_prepares_every_model(services: dict[str, Any]) -> None:

@@ -37,21 +37,24 @@ def prepare(*, environment: Job | None, models: Sequence[Model]) -> None:
     Models are fetched in the given order, each with the whole line, so that the first can be built first. The first
     error stops the others and is raised; so does the end of the caller (KeyboardInterrupt, SystemExit).
     """
-    with ThreadPoolExecutor(max_workers=2 + IMPORTS_AT_ONCE, thread_name_prefix="setup") as pool:
+    pool = ThreadPoolExecutor(max_workers=2 + IMPORTS_AT_ONCE, thread_name_prefix="setup")
+    fetched = {model.id: Future[None]() for model in models}
+    jobs: list[Future[None]] = []
+    try:
         ready = pool.submit(environment or _nothing)
-        fetched = {model.id: Future[None]() for model in models}
-        jobs = [ready, pool.submit(_fetch_all, models, fetched)]
+        jobs += [ready, pool.submit(_fetch_all, models, fetched)]
         jobs += [pool.submit(_build, model, ready, fetched[model.id]) for model in models]
-        try:
-            finished, _ = wait(jobs, return_when=FIRST_EXCEPTION)
-            for job in finished:
-                job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for future in fetched.values():
-                future.cancel()
-            _drain(jobs)
-            raise
+        finished, _ = wait(jobs, return_when=FIRST_EXCEPTION)
+        for job in finished:
+            job.result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for future in fetched.values():
+            future.cancel()
+        _drain(jobs)
+        raise
+    finally:
+        pool.shutdown()
 
 
 @contextmanager
@@ -93,8 +96,8 @@ def _build(model: Model, environment: Future[None], fetched: Future[None]) -> No
 def _drain(jobs: Sequence[Future[None]]) -> None:
     give_up = time.monotonic() + 4 * GRACE_S
     stop_children()
-    while (running := [job for job in jobs if not job.done()]) and time.monotonic() < give_up:
-        wait(running, timeout=0.2)
+    while time.monotonic() < give_up and not all(job.done() for job in jobs):
+        time.sleep(POLL_S)
         stop_children()  # a job may have been between two processes
 
 
