@@ -22,6 +22,8 @@ from headrace.contracts.chat import (
 from headrace.contracts.errors import BackendProtocol
 from headrace.models.backends.failures import status_error
 
+_NULLABLE = frozenset({"content", "refusal"})
+
 
 class _LegacyLogprobs(msgspec.Struct):
     tokens: list[str] = []
@@ -70,6 +72,8 @@ def decode_completion(body: bytes, endpoint: Endpoint, backend: str) -> Completi
     if not answer.choices:
         _raise_error_object(body, backend)
         raise BackendProtocol(f"backend {backend!r}: the answer has no choices")
+    for choice in answer.choices:  # engines write null for what is absent; strict clients refuse it
+        choice.message = {k: v for k, v in choice.message.items() if v is not None or k in _NULLABLE}
     return answer
 
 

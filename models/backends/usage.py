@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
-from headrace.contracts.chat import ChatCall, Chunk, Completion, EstimatedUsage, Usage
+from headrace.contracts.chat import ChatCall, Chunk, Completion, EstimatedUsage, JsonObject, Usage
 
 _BYTES_PER_TOKEN = 4
 _TOKENS_PER_TURN = 4
+_DETAILS = frozenset(
+    {"cached_tokens", "audio_tokens", "reasoning_tokens", "accepted_prediction_tokens", "rejected_prediction_tokens"}
+)
 
 
 class Tally:
@@ -53,17 +56,29 @@ class Tally:
     def final(self) -> Usage:
         """Return the usage of the whole answer: the last believable report, else our own count."""
         if self._reported is not None:
-            return self._reported
+            return _without_engine_words(self._reported)
         return _estimate(self._chat, self._tokens)
 
     def of(self, answer: Completion) -> Usage:
         """Return the usage of an answer that came whole."""
         if answer.usage is not None and self._is_possible(answer.usage):
-            return answer.usage
+            return _without_engine_words(answer.usage)
         return _estimate(self._chat, sum(_tokens_of(choice.message, choice.logprobs) for choice in answer.choices))
 
     def _is_possible(self, usage: Usage) -> bool:
         return 0 <= usage.prompt_tokens <= self._most_tokens and 0 <= usage.completion_tokens <= self._most_tokens
+
+
+def _without_engine_words(usage: Usage) -> Usage:
+    """Return the usage with only the details OpenAI names; engines add their own, and nulls."""
+    usage.prompt_tokens_details = _named(usage.prompt_tokens_details)
+    usage.completion_tokens_details = _named(usage.completion_tokens_details)
+    return usage
+
+
+def _named(details: JsonObject | None) -> JsonObject | None:
+    kept = {name: value for name, value in (details or {}).items() if name in _DETAILS and isinstance(value, int)}
+    return kept or None
 
 
 def _estimate(chat: ChatCall, completion: int) -> EstimatedUsage:

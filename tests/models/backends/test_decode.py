@@ -68,3 +68,9 @@ def test_an_answer_without_choices_is_a_protocol_error() -> None:
         decode_completion(b'{"choices": []}', "chat", "b")
     with pytest.raises(BackendProtocol, match="not the JSON"):
         decode_completion(b"<html>", "chat", "b")
+
+
+def test_nulls_for_absent_parts_of_a_message_are_left_out() -> None:
+    body = b'{"choices":[{"message":{"role":"assistant","content":null,"refusal":null,"audio":null,"x":1}}]}'
+    message = decode_completion(body, "chat", "b").choices[0].message
+    assert message == {"role": "assistant", "content": None, "refusal": None, "x": 1}

@@ -55,3 +55,10 @@ def test_a_whole_answer_without_usage_is_counted_from_logprobs_or_bytes() -> Non
     assert Tally(CHAT, 100).of(with_logprobs).completion_tokens == 7
     bare = Completion([Choice(0, {"role": "assistant", "content": "a" * 40})], Usage(-1, 2, 1))
     assert Tally(CHAT, 100).of(bare) == EstimatedUsage(6, 10, 16)
+
+
+def test_only_the_details_openai_names_are_kept() -> None:
+    tally = Tally(CHAT, 100)
+    details = {"cached_tokens": 3, "created_cache_tokens": 32, "audio_tokens": None}
+    tally.add(Chunk([], Usage(5, 1, 6, details, {"odd": 1})))
+    assert tally.final() == Usage(5, 1, 6, {"cached_tokens": 3}, None)
