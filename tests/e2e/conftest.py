@@ -50,10 +50,10 @@ def with_probes(config: dict[str, Any]) -> dict[str, Any]:
         return {"select": [{"id": "always-small", "use": "small"}], "on_low_confidence": low}
 
     models = {
-        "e2e/lenient": judged(1.0, tokens=8, s=5.0),
-        "e2e/strict": judged(0.0, tokens=8, s=5.0),
-        "e2e/bound": judged(0.5, tokens=4096, s=0.3, on_uncertain="commit"),
-        "e2e/early": judged(1.0, tokens=4096, s=30.0),
+        "e2e/lenient": judged(0.999, tokens=8, s=5.0),
+        "e2e/strict": judged(0.001, tokens=8, s=5.0),
+        "e2e/bound": judged(0.5, tokens=4096, s=0.1, on_uncertain="commit"),
+        "e2e/early": judged(0.999, tokens=4096, s=30.0),
     }
     return {**config, "virtual_models": {**config["virtual_models"], **models}}
 

@@ -10,8 +10,9 @@ from openai.types.chat import ChatCompletionChunk
 from tests.e2e.conftest import LARGE, SMALL
 from tests.support.serving import Served
 
-STORY: Any = [{"role": "user", "content": "Tell me a short story about a lighthouse and its keeper."}]
-HELLO: Any = [{"role": "user", "content": "What is the capital of France?"}]
+# Knowledge is a domain for which the packaged calibration covers the small model.
+TOUR: Any = [{"role": "user", "content": "What is the capital of France? Then tell what one can see there."}]
+CAPITAL: Any = [{"role": "user", "content": "What is the capital of France?"}]
 
 
 class Streamed:
@@ -37,7 +38,7 @@ class Streamed:
 def test_a_confident_draft_commits_and_flows(served: Served, client: OpenAI) -> None:
     before = served.metric("headrace_commits_total", tier="small", reason="confident")
 
-    seen = Streamed(client, "e2e/lenient", STORY, 48)
+    seen = Streamed(client, "e2e/lenient", TOUR, 48)
 
     assert served.metric("headrace_commits_total", tier="small", reason="confident") == before + 1
     assert seen.headers["x-headrace-tier"] == "small"
@@ -50,7 +51,7 @@ def test_a_draft_below_the_bar_is_left_for_the_large_tier(served: Served, client
     escalations = served.metric("headrace_escalations_total", tier="small", cause="rejected")
     wasted = served.metric("headrace_wasted_tokens_total", tier="small")
 
-    seen = Streamed(client, "e2e/strict", HELLO, 24)
+    seen = Streamed(client, "e2e/strict", CAPITAL, 24)
 
     assert served.metric("headrace_escalations_total", tier="small", cause="rejected") == escalations + 1
     assert 1 <= served.metric("headrace_wasted_tokens_total", tier="small") - wasted <= 24
@@ -62,14 +63,14 @@ def test_a_draft_below_the_bar_is_left_for_the_large_tier(served: Served, client
 
 
 def test_a_rejected_draft_does_not_run_on_in_the_engine(served: Served, client: OpenAI) -> None:
-    Streamed(client, "e2e/strict", STORY, 12)
+    Streamed(client, "e2e/strict", TOUR, 12)
 
     assert served.engines()[SMALL].running() == 0
 
 
 def test_a_whole_answer_below_the_bar_is_escalated_and_both_attempts_are_billed(served: Served, client: OpenAI) -> None:
     raw = client.chat.completions.with_raw_response.create(
-        model="e2e/strict", messages=HELLO, max_tokens=12, temperature=0
+        model="e2e/strict", messages=CAPITAL, max_tokens=12, temperature=0
     )
     decision = served.get(f"/v1/headrace/decisions/{raw.headers['x-headrace-decision']}").json()
 
@@ -89,17 +90,17 @@ def test_the_time_bound_ends_the_probe(served: Served, client: OpenAI) -> None:
         )
 
     before = bounded()
-    seen = Streamed(client, "e2e/bound", STORY, 160)
+    seen = Streamed(client, "e2e/bound", TOUR, 160)
 
     assert bounded() == before + 1
     assert seen.headers["x-headrace-tier"] == "small"
-    assert seen.first_s < 3.0, "the bound starts at the first token and is 0.3 s"
+    assert seen.first_s < 3.0, "the bound starts at the first token and is 0.1 s"
 
 
 def test_an_answer_that_ends_inside_the_probe_is_judged_whole(served: Served, client: OpenAI) -> None:
     before = served.metric("headrace_commits_total", tier="small", reason="whole")
 
-    seen = Streamed(client, "e2e/early", HELLO, 48)
+    seen = Streamed(client, "e2e/early", CAPITAL, 6)
 
     assert served.metric("headrace_commits_total", tier="small", reason="whole") == before + 1
     assert seen.chunks[-1].choices[0].finish_reason in {"stop", "length"}
@@ -109,7 +110,7 @@ def test_every_committed_stream_is_timed(served: Served, client: OpenAI) -> None
     before = served.metric("headrace_ttft_seconds_count", tier="small")
     gaps = served.metric("headrace_inter_token_seconds_count", tier="small")
 
-    Streamed(client, "e2e/lenient", HELLO, 12)
+    Streamed(client, "e2e/lenient", CAPITAL, 12)
 
     assert served.metric("headrace_ttft_seconds_count", tier="small") == before + 1
     assert served.metric("headrace_inter_token_seconds_count", tier="small") == gaps + 1

@@ -45,7 +45,7 @@ def test_leaving_a_whole_answer_stops_the_engine(served: Served) -> None:
     _stops(served, LARGE)
 
 
-def test_leaving_while_the_first_tokens_are_judged_stops_the_engine(served: Served) -> None:
+def test_leaving_a_judged_stream_stops_the_engine(served: Served) -> None:
     small = "smollm2-135m-instruct-int8"
     with _ask(served, "e2e/early", stream=True):
         _runs(served, small)
