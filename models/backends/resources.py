@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from headrace.contracts.errors import EngineError
 
 GIB = 2**30
-_PROCESS_BYTES = 3 * GIB // 2  # what one engine's three processes hold before weights
+_PROCESS_BYTES = 5 * GIB // 2  # what one engine's three processes hold beside weights and cache (measured: 2.3 to 3.9)
 _RESERVE_BYTES = 1 * GIB  # gateway, workers and the page cache
 _LEAST_KV_BYTES = GIB // 4
 _MOST_KV_BYTES = 2 * GIB

@@ -20,7 +20,7 @@ def test_many_cores_are_divided() -> None:
 
 
 def test_too_little_memory_is_refused_with_the_need() -> None:
-    with pytest.raises(EngineError, match=r"2 engines need 6\.7 GiB of memory and 6\.0 GiB are free"):
+    with pytest.raises(EngineError, match=r"2 engines need 8\.7 GiB of memory and 6\.0 GiB are free"):
         plan_resources(Host(2, 6 * GIB), PAIR)
 
 
