@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +15,7 @@ from headrace.gateway import probing
 from headrace.gateway.affinity import Conversations
 from headrace.gateway.app import Gateway
 from headrace.gateway.auth import Authenticator
+from headrace.gateway.ids import Ids
 from headrace.gateway.ledger.ledger import Ledger
 from headrace.gateway.limits.admission import TierAdmission
 from headrace.gateway.limits.budget import Unlimited
@@ -203,7 +203,7 @@ class System:
                 "/v1/headrace/explain": ExplainRoute(self.pipeline, kinds).serve,
             },
             rare=rare.application(),
-            new_id=lambda: uuid.uuid4().hex,
+            new_id=Ids(),
             clock=self._clock,
             refused=self._refused,
         )
