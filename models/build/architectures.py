@@ -47,7 +47,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = {
 
 def architecture_of(source: GgufFile) -> Architecture:
     """Return the family of a file; StoreError names the known ones."""
-    name = source.metadata.get("general.architecture")
+    name = str(source.metadata.get("general.architecture"))
     if name not in ARCHITECTURES:
         raise StoreError(f"{source.path.name}: architecture {name!r} cannot be imported; known: {[*ARCHITECTURES]}")
     return ARCHITECTURES[name]

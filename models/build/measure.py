@@ -68,8 +68,8 @@ def measure_form(request: CheckpointRequest, on_progress: Callable[[int, int], N
         tokenizer = AutoTokenizer.from_pretrained(folder)
         text = resources.files("headrace.models.build").joinpath(_TEXT).read_text(encoding="utf-8")
         tokens = tokenizer(text, return_tensors="pt").input_ids[0]
-        reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
-        rounded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+        reference = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+        rounded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
         with safe_open(request.folder / "model.safetensors", framework="pt") as weights:
             install_rounded(rounded, {name: weights.get_tensor(name) for name in weights.keys()})  # noqa: SIM118
         kl, top1, count = compare(reference, rounded, tokens, on_progress)

@@ -64,7 +64,7 @@ class SafetensorsWriter:
         spec = self._pending.pop() if self._pending else None
         if spec is None or (spec.name, spec.dtype, spec.shape) != (name, tensor.dtype, tuple(tensor.shape)):
             raise StoreError(f"{self.path.name}: {spec} was promised next, got {name} {tensor.dtype} {tensor.shape}")
-        self._put(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
+        self._put(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
 
     def finish(self) -> str:
         """Flush to the disk and return the file's sha256; StoreError when promised tensors are missing."""

@@ -131,7 +131,8 @@ def _torch_vectors(
     from transformers import BertConfig, BertModel  # noqa: PLC0415  (takes seconds; only the gate needs it)
 
     config = BertConfig(**json.loads(files["config.json"].read_text(encoding="utf-8")))
-    reference = BertModel(config, add_pooling_layer=False).eval()
+    reference = BertModel(config, add_pooling_layer=False)  # type: ignore[no-untyped-call]
+    reference.train(mode=False)
     state = {name: value for name, value in load_file(files["model.safetensors"]).items() if "pooler" not in name}
     state.pop("embeddings.position_ids", None)
     reference.load_state_dict(state)

@@ -51,7 +51,7 @@ def tokenizer_files(source: GgufFile, *, template_edits: Mapping[str, str]) -> d
 
 def tokenizer_json(metadata: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """Return the tokenizers library's own description of the file's tokenizer."""
-    splitter = metadata.get("tokenizer.ggml.pre")
+    splitter = str(metadata.get("tokenizer.ggml.pre"))
     if metadata.get("tokenizer.ggml.model") != "gpt2" or splitter not in _SPLITTERS:
         raise StoreError(f"{origin}: tokenizer {splitter!r} cannot be imported; known: {[*_SPLITTERS]}")
     normalizer, steps = _SPLITTERS[splitter]

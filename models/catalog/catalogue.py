@@ -185,6 +185,7 @@ def _gate(value: Located) -> Gate:
 
 def _measured(value: Located) -> dict[str, str]:
     names = (
-        "kl_nats", "top1", "tokens", "served_bytes", "reference_bytes", "cosine_to_reference", "date", "method",
+        "kl_nats", "top1", "tokens", "served_bytes", "reference_bytes", "weights_sha256", "cosine_to_reference",
+        "date", "method",
     )  # fmt: skip
     return {name: field.text() for name, field in value.fields(required=(), optional=names).items()}
