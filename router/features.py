@@ -118,120 +118,13 @@ _SCRIPTS: Final = {
     "th": re.compile("[\u0e00-\u0e7f]"),
     "el": re.compile("[\u0370-\u03ff]"),
 }
-_FREQUENT: Final = {
-    "en": frozenset(
-        [
-            "the",
-            "of",
-            "and",
-            "is",
-            "what",
-            "to",
-            "in",
-            "how",
-            "who",
-            "that",
-            "write",
-            "with",
-            "for",
-            "you",
-            "are",
-            "this",
-            "it",
-            "does",
-            "hello",
-            "thanks",
-        ]
-    ),
-    "de": frozenset(
-        [
-            "der",
-            "die",
-            "das",
-            "und",
-            "ist",
-            "nicht",
-            "ein",
-            "eine",
-            "wie",
-            "was",
-            "wer",
-            "mit",
-            "für",
-            "auf",
-            "ich",
-            "sie",
-            "warum",
-            "danke",
-        ]
-    ),
-    "fr": frozenset(
-        [
-            "le",
-            "la",
-            "les",
-            "des",
-            "et",
-            "est",
-            "une",
-            "que",
-            "qui",
-            "dans",
-            "pour",
-            "quelle",
-            "quel",
-            "comment",
-            "vous",
-            "je",
-            "merci",
-            "bonjour",
-        ]
-    ),
-    "es": frozenset(
-        [
-            "el",
-            "los",
-            "las",
-            "y",
-            "es",
-            "una",
-            "que",
-            "cuál",
-            "qué",
-            "cómo",
-            "por",
-            "para",
-            "quién",
-            "del",
-            "usted",
-            "gracias",
-            "hola",
-        ]
-    ),
-    "it": frozenset(
-        [
-            "il",
-            "lo",
-            "gli",
-            "e",
-            "è",
-            "una",
-            "che",
-            "chi",
-            "come",
-            "per",
-            "della",
-            "quale",
-            "perché",
-            "sono",
-            "grazie",
-            "ciao",
-        ]
-    ),
-    "pt": frozenset(
-        ["o", "os", "as", "e", "é", "uma", "que", "qual", "como", "para", "não", "você", "quem", "do", "da", "obrigado"]
-    ),
-    "nl": frozenset(
-        ["de", "het", "een", "en", "is", "wat", "wie", "hoe", "niet", "van", "voor", "met", "waarom", "ik", "dank"]
-    ),
-}
+_FREQUENT_WORDS: Final = """
+en the of and is what to in how who that write with for you are this it does hello thanks
+de der die das und ist nicht ein eine wie was wer mit für auf ich sie warum danke
+fr le la les des et est une que qui dans pour quelle quel comment vous je merci bonjour
+es el los las y es una que cuál qué cómo por para quién del usted gracias hola
+it il lo gli e è una che chi come per della quale perché sono grazie ciao
+pt o os as e é uma que qual como para não você quem do da obrigado
+nl de het een en is wat wie hoe niet van voor met waarom ik dank
+"""
+_FREQUENT: Final = {line.split()[0]: frozenset(line.split()[1:]) for line in _FREQUENT_WORDS.strip().splitlines()}

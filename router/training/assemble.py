@@ -1,4 +1,4 @@
-"""Puts together what the shipped artefact learns from: public outcomes, the default tiers' record, chat openers."""
+"""Puts together what the shipped artefact learns from: public outcomes, the default tiers' record, topics."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from headrace.router.training.table import PACKAGED, Entry, read_table
 LIVE_WEIGHT: Final = 6.0
 SMALL: Final = "smollm2-135m-instruct-int8"
 LARGE: Final = "qwen2.5-coder-1.5b-instruct-int8"
-CHAT_SEEDS: Final = Path(__file__).with_name("chat_seeds.txt")
+TOPIC_SEEDS: Final = Path(__file__).with_name("topic_seeds.txt")
 
 
 def training_examples(folder: Path, table: Path = PACKAGED) -> list[Example]:
@@ -23,9 +23,9 @@ def training_examples(folder: Path, table: Path = PACKAGED) -> list[Example]:
     _, kept_back = draw(labelled)
     public = [one for source in sorted(ROLES) for one in read_source(folder, source)]
     live = live_examples(read_table(table))
-    unasked = {one.question_id for one in labelled} - {one.question_id for one in (*live, *kept_back)}
-    topics = topic_examples([one for one in labelled if one.question_id in unasked])
-    return [*without(public, kept_back), *live, *topics, *chat_examples()]
+    taken = {one.question_id for one in live} | {one.question_id for one in kept_back}
+    topics = topic_examples([one for one in labelled if one.question_id not in taken])
+    return [*without(public, kept_back), *live, *topics, *seed_examples()]
 
 
 def live_examples(entries: Sequence[Entry], small: str = SMALL, large: str = LARGE) -> list[Example]:
@@ -54,7 +54,7 @@ def live_examples(entries: Sequence[Entry], small: str = SMALL, large: str = LAR
 
 
 def topic_examples(questions: Sequence[Question]) -> list[Example]:
-    """Return labelled questions that no tier was asked: like chat, they teach words and the domain, not the gain."""
+    """Return labelled questions that no tier was asked: they teach words and the domain, not the gain."""
     return [
         Example(
             one.question_id,
@@ -70,13 +70,14 @@ def topic_examples(questions: Sequence[Question]) -> list[Example]:
     ]
 
 
-def chat_examples() -> list[Example]:
-    """Return openers of a conversation: they teach words and the domain, not the gain."""
-    texts = CHAT_SEEDS.read_text(encoding="utf-8").splitlines()
-    return [
-        Example(f"chat:{number}", text, "chat_seeds", "chat", "chat", f"chat:{number}", fold_of(text))
-        for number, text in enumerate(texts)
-    ]
+def seed_examples() -> list[Example]:
+    """Return everyday questions written for this project: they too teach words and the domain, not the gain."""
+    examples = []
+    for number, line in enumerate(TOPIC_SEEDS.read_text(encoding="utf-8").splitlines()):
+        domain, _, text = line.partition(": ")
+        name = f"seed:{number}"
+        examples.append(Example(name, text, "topic_seeds", domain, domain, name, fold_of(text)))
+    return examples
 
 
 def without(examples: Sequence[Example], kept_back: Sequence[Question]) -> list[Example]:

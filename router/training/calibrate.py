@@ -30,7 +30,7 @@ from headrace.router.training.table import Answer, Entry
 Doubles = npt.NDArray[np.float64]
 
 LEAST_ANSWERS: Final = 8
-SLOPE_PENALTY: Final = 2.0
+SLOPE_PENALTY: Final = 8.0
 MADE_UP_ANSWERS: Final = 1.0
 _NEWTON_STEPS: Final = 60
 _CONVERGED: Final = 1e-9

@@ -76,7 +76,7 @@ async def record(
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write a run as .jsonl.gz; the same rows give the same bytes."""
+    """Write a finished run as .jsonl.gz; the same rows give the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
     path.write_bytes(gzip.compress(lines, mtime=0))
@@ -86,6 +86,20 @@ def read_rows(path: Path) -> list[Row]:
     """Read a run."""
     decoder = msgspec.json.Decoder(Row)
     return [decoder.decode(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+
+
+def append_row(path: Path, row: Row) -> None:
+    """Keep one row of a run that is under way, so that an interruption loses nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as sink:
+        sink.write(msgspec.json.encode(row) + b"\n")
+
+
+def kept_rows(path: Path) -> list[Row]:
+    """Return the rows of a run that is under way; a last line cut short is dropped."""
+    decoder = msgspec.json.Decoder(Row)
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [decoder.decode(line) for line in lines]
 
 
 def call_of(question: Question, model: str) -> ChatCall:

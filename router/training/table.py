@@ -19,15 +19,19 @@ from headrace.router.training.record import Row
 
 PACKAGED: Final = Path(__file__).with_name("data") / "default_tiers.jsonl.gz"
 HUNDREDTHS: Final = 100.0
+EARLY_TOKENS: Final = 64
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """One model's answer: evidence[i] is a log-probability in hundredths."""
+    """One model's answer: evidence[i] is a log-probability in hundredths, early_ms[i] when token i came."""
 
     correct: bool
     finish_reason: str
+    prompt_tokens: int
     tokens: int
+    seconds: float
     evidence: list[int]
+    early_ms: list[int]
 
     @property
     def logprobs(self) -> list[float]:
@@ -82,4 +86,12 @@ def _answer(row: Row) -> Answer:
         finish_reason=row.finish_reason,
     )
     evidence = answer_evidence(choice, json=row.as_json)
-    return Answer(row.correct, row.finish_reason, len(row.tokens), [round(value * HUNDREDTHS) for value in evidence])
+    return Answer(
+        correct=row.correct,
+        finish_reason=row.finish_reason,
+        prompt_tokens=row.prompt_tokens,
+        tokens=len(row.tokens),
+        seconds=row.seconds,
+        evidence=[round(value * HUNDREDTHS) for value in evidence],
+        early_ms=[round(second * 1000) for second in row.token_s[:EARLY_TOKENS]],
+    )

@@ -26,7 +26,7 @@ _CARD: Final = {
     ),
     "unfamiliar_means": "a smaller share of the text's words is known from training than in 99% of held-out questions",
     "limits": [
-        "English benchmark questions of 2021-2024; few conversations, no other language",
+        "English benchmark questions of 2021-2024; few conversations, hardly any other language",
         "subject identity carries most of what it knows of MMLU; see the held-out-subject rows of the evaluation",
         "out of domain treat it as a prior and let the answer-side judge decide",
     ],
@@ -34,7 +34,7 @@ _CARD: Final = {
         "routellm_gsm8k, routellm_mmlu, zeroeval_gsm, zeroeval_crux, bfcl_2024_08": "Apache-2.0",
         "gsm8k_example_solutions, llmrouter_ulab": "MIT",
         "default_tiers": "CC0-1.0 and MIT (per row)",
-        "chat_seeds": "CC0-1.0",
+        "labelled, topic_seeds": "CC0-1.0 and MIT (HumanEval)",
     },
 }
 

@@ -7,7 +7,8 @@ import asyncio
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ import typer
 from rich.progress import Progress
 
 from headrace.contracts.errors import ConfigError
+from headrace.contracts.models import Capability, ModelCard, Price
 
 if TYPE_CHECKING:
     from headrace.router.training.labelled import Question
@@ -72,15 +74,25 @@ def record(
     served_as: Annotated[str | None, typer.Option(help="the model's name at that URL (default: the id)")] = None,
     at_once: Annotated[int, typer.Option(min=1, max=256, help="requests in flight")] = 32,
 ) -> None:
-    """Put the labelled questions to one model and grade the answers. HEADRACE_UPSTREAM_KEY is sent as its key."""
+    """Put the labelled questions to one model and grade the answers; an interrupted run goes on where it stopped.
+
+    HEADRACE_UPSTREAM_KEY is sent as the upstream's key.
+    """
     labelled, corpus, recording = _training("labelled", "corpus", "record")
     sets = dict(
         zip(("calibration", "benchmark"), labelled.draw(labelled.read_labelled(corpus.data_dir())), strict=True)
     )
     for name, questions in sets.items():
-        rows = asyncio.run(_record(questions, model=model, url=url, served_as=served_as or model, at_once=at_once))
         path = out / f"{model}.{name}{_RUN_SUFFIX}"
+        partial = path.with_suffix(".partial")
+        kept = {row.question_id: row for row in recording.kept_rows(partial)}
+        missing = [one for one in questions if one.question_id not in kept]
+        upstream = _Upstream(model, url, served_as or model)
+        for row in asyncio.run(_record(missing, upstream, at_once=at_once, keep=partial)):
+            kept[row.question_id] = row
+        rows = [kept[one.question_id] for one in questions]
         recording.write_rows(path, rows)
+        partial.unlink(missing_ok=True)
         sys.stdout.write(f"{path}: {sum(row.correct for row in rows)} of {len(rows)} right\n")
 
 
@@ -118,27 +130,43 @@ def calibrate(
     sys.stdout.write(f"{out}: {', '.join(sorted(judge['models']))}\n")
 
 
-async def _record(
-    questions: "Sequence[Question]", *, model: str, url: str, served_as: str, at_once: int
-) -> "list[Row]":
-    from headrace.contracts.models import ModelCard, Price  # noqa: PLC0415  (kept off the path of the other commands)
-    from headrace.models.backends.client import HttpBackend  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class _Upstream:
+    """Where a model is served: catalogue id, base URL, its name there."""
+
+    model: str
+    url: str
+    served_as: str
+
+
+async def _record(questions: "Sequence[Question]", upstream: _Upstream, *, at_once: int, keep: Path) -> "list[Row]":
+    from headrace.models.backends.client import HttpBackend  # noqa: PLC0415  (kept off the other commands' path)
     from headrace.models.backends.encode import EndpointSpec  # noqa: PLC0415
+    from headrace.models.backends.watchdog import Timeouts  # noqa: PLC0415
     from headrace.models.backends.wire import Pool  # noqa: PLC0415
+    from headrace.router.training.record import DEADLINE_S, append_row  # noqa: PLC0415
     from headrace.router.training.record import record as run  # noqa: PLC0415
 
     free = Price(Decimal(0), Decimal(0))
-    card = ModelCard(
-        model, context_tokens=2048, capabilities=frozenset({"stream", "logprobs", "json_schema"}), price=free
-    )
-    endpoint = EndpointSpec(url=url, api_key=os.environ.get("HEADRACE_UPSTREAM_KEY", ""))
-    async with Pool() as pool:
-        backend = HttpBackend(id=model, card=card, endpoints=[endpoint], pool=pool, upstream_model=served_as)
-        with Progress() as progress:
-            bar = progress.add_task(model, total=len(questions))
-            step: Callable[[Row], None] = lambda _: progress.advance(bar)  # noqa: E731
+    capabilities: frozenset[Capability] = frozenset({"stream", "logprobs", "json_schema"})
+    with Progress() as progress:
+        bar = progress.add_task(upstream.model, total=len(questions))
+
+        def on_row(row: "Row") -> None:
+            append_row(keep, row)
+            progress.advance(bar)
+
+        async with Pool() as pool:
+            backend = HttpBackend(
+                id=upstream.model,
+                card=ModelCard(upstream.model, context_tokens=2048, capabilities=capabilities, price=free),
+                endpoints=[EndpointSpec(url=upstream.url, api_key=os.environ.get("HEADRACE_UPSTREAM_KEY", ""))],
+                pool=pool,
+                timeouts=Timeouts(first_byte_s=DEADLINE_S, between_s=DEADLINE_S),
+                upstream_model=upstream.served_as,
+            )
             clock = asyncio.get_running_loop().time
-            return await run(backend, model, questions, at_once=at_once, clock=clock, on_row=step)
+            return await run(backend, upstream.model, questions, at_once=at_once, clock=clock, on_row=on_row)
 
 
 def _training(*names: str) -> tuple[Any, ...]:
