@@ -25,7 +25,7 @@ from headrace.models.backends.encode import EndpointSpec, encode_body
 from headrace.models.backends.failures import retry_after, status_error
 from headrace.models.backends.usage import Tally
 from headrace.models.backends.watchdog import Timeouts
-from headrace.models.backends.wire import NoConnection, Pool, Target
+from headrace.models.backends.wire import NoConnection, Pool, Response, Target
 
 MAX_ANSWER_BYTES = 32 * 2**20
 _MAX_ERROR_BYTES = 64 * 2**10
@@ -122,28 +122,26 @@ class HttpBackend:
                     self._balancer.give(index)
 
     async def _send(self, index: int, call: UpstreamCall, *, streamed: bool) -> Answer:
+        """Send the request and return the answer once its status is known to be good.
+
+        A kept-alive connection that dies without a byte of an answer was dead before: that is no failure of the
+        endpoint, so the request goes out once more on a fresh one.
+        """
         body = encode_body(call, model=self._model, kind=self._endpoints[index].kind, streamed=streamed)
         target = self._targets[index][call.chat.endpoint]
-        now = asyncio.get_running_loop().time()
-        left_s = max(call.deadline - now, 0.0)
-        try:
-            connection = await self._pool.connection(target, within_s=left_s)
-        except NoConnection as exc:
-            if asyncio.get_running_loop().time() >= call.deadline:
-                raise DeadlineExceeded(f"backend {self.id!r}: the deadline passed before it was connected") from exc
-            raise BackendUnavailable(f"backend {self.id!r}: {exc}; is its address right?") from exc
-        answer = Answer(
-            connection,
-            backend=self.id,
-            timeouts=self._timeouts,
-            first_byte_s=self._timeouts.first_byte_s if streamed else left_s,
-            since=now,
-            deadline=call.deadline,
-        )
+        # An engine refuses an id that is still running: a second attempt of one request needs its own.
+        request = target.request(body, f"{call.request_id}-{next(_numbers):x}")
+        connection, answer = await self._connect(target, call, streamed=streamed)
         is_open = False
         try:
-            # An engine refuses an id that is still running: a second attempt of one request needs its own.
-            await answer.start(target.request(body, f"{call.request_id}-{next(_numbers):x}"))
+            try:
+                await answer.start(request)
+            except BackendUnavailable:
+                answer.close()
+                if not connection.was_used:
+                    raise
+                _, answer = await self._connect(target, call, streamed=streamed, fresh=True)
+                await answer.start(request)
             if answer.status != _OK:
                 await self._refuse(answer)
             is_open = True
@@ -151,6 +149,26 @@ class HttpBackend:
             if not is_open:
                 answer.close()
         return answer
+
+    async def _connect(
+        self, target: Target, call: UpstreamCall, *, streamed: bool, fresh: bool = False
+    ) -> tuple[Response, Answer]:
+        now = asyncio.get_running_loop().time()
+        left_s = max(call.deadline - now, 0.0)
+        try:
+            connection = await self._pool.connection(target, within_s=left_s, fresh=fresh)
+        except NoConnection as exc:
+            if asyncio.get_running_loop().time() >= call.deadline:
+                raise DeadlineExceeded(f"backend {self.id!r}: the deadline passed before it was connected") from exc
+            raise BackendUnavailable(f"backend {self.id!r}: {exc}; is its address right?") from exc
+        return connection, Answer(
+            connection,
+            backend=self.id,
+            timeouts=self._timeouts,
+            first_byte_s=self._timeouts.first_byte_s if streamed else left_s,
+            since=now,
+            deadline=call.deadline,
+        )
 
     async def _refuse(self, answer: Answer) -> NoReturn:
         """Raise what a status other than 200 means."""

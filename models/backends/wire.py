@@ -7,8 +7,9 @@ Why not a general client: docs/decisions/0003.
 
 import asyncio
 import ssl
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Self, cast
 from urllib.parse import urlsplit
 
@@ -77,13 +78,16 @@ class Response(asyncio.Protocol):
     _ends_with_connection: bool
     _is_broken: bool
 
-    def __init__(self, idle: deque["Response"]) -> None:
+    def __init__(self, idle: deque["Response"], clock: Callable[[], float]) -> None:
         self._idle = idle
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._transport = cast("asyncio.Transport", None)
         self._waiter: asyncio.Future[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._is_lost = self._is_reset = False
+        self._idle_since = 0.0
+        self.was_used = False
         self._begin()
 
     async def start(self, request: bytes) -> None:
@@ -121,13 +125,20 @@ class Response(asyncio.Protocol):
             self._transport.abort()
         elif self._expiry is None:
             self._expiry = self._loop.call_later(IDLE_S, self._transport.abort)
+            self._idle_since = self._clock()
             self._idle.append(self)
 
     def take(self) -> bool:
-        """Take it out of idleness; False when it has ended meanwhile."""
+        """Take it out of idleness; False when it has ended meanwhile.
+
+        The clock is asked too: after something held the loop up, neither our timer nor the peer's goodbye has run yet.
+        """
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+        self.was_used = True
+        if self._clock() - self._idle_since > IDLE_S:
+            self._transport.abort()
         return not (self._is_lost or self._transport.is_closing())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -213,9 +224,13 @@ class Response(asyncio.Protocol):
 
 
 class Pool:
-    """Connections to every endpoint, shared by all backends of one event loop. Close it at the end."""
+    """Connections to every endpoint, shared by all backends of one event loop. Close it at the end.
 
-    def __init__(self, *, connect_s: float = 5.0) -> None:
+    clock: seconds; not the loop's, whose time stands still while something holds it up.
+    """
+
+    def __init__(self, *, connect_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._connect_s = connect_s
         self._idle: dict[tuple[str, int, bool], deque[Response]] = {}
         self._tls: ssl.SSLContext | None = None
@@ -226,10 +241,13 @@ class Pool:
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
-    async def connection(self, target: Target, *, within_s: float) -> Response:
-        """Return a connection to `start` a request on, made anew if none is idle; NoConnection. Always close it."""
+    async def connection(self, target: Target, *, within_s: float, fresh: bool = False) -> Response:
+        """Return a connection to `start` a request on, made anew if `fresh` or none is idle; NoConnection.
+
+        Always close it. One that was used before may turn out to be dead: ask again for a fresh one.
+        """
         idle = self._idle.setdefault(target.address, deque())
-        while idle:
+        while idle and not fresh:
             response = idle.pop()
             if response.take():
                 return response
@@ -251,7 +269,7 @@ class Pool:
         try:
             async with asyncio.timeout(within_s):
                 _, response = await asyncio.get_running_loop().create_connection(
-                    lambda: Response(idle), host, port, ssl=self._tls if is_tls else None
+                    lambda: Response(idle, self._clock), host, port, ssl=self._tls if is_tls else None
                 )
         except TimeoutError as exc:
             raise NoConnection(f"no connection in {within_s:g} s") from exc

@@ -288,3 +288,13 @@ async def test_the_callers_own_mistakes_do_not_eject(upstream: Upstream, pool: P
         with pytest.raises(BackendStatus, match="context too long"):
             await seam.complete(call())
     assert seam.is_live()
+
+
+async def test_a_kept_connection_that_was_dead_costs_no_failure(upstream: Upstream, pool: Pool) -> None:
+    seam = backend(pool, upstream.url)
+    upstream.then(Say(), FAULTS["reset_before_head"], Say(), FAULTS["reset_before_head"], FAULTS["reset_before_head"])
+    await seam.complete(call())
+    assert (await seam.complete(call())).choices[0].message["content"] == Say().text
+    with pytest.raises(BackendUnavailable):
+        await seam.complete(call())
+    assert seam.is_live()

@@ -1,11 +1,21 @@
 import asyncio
+import itertools
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from headrace.models.backends.wire import HELD_BYTES, MAX_HEAD_BYTES, Lost, Malformed, NoConnection, Pool, Target
+from headrace.models.backends.wire import (
+    HELD_BYTES,
+    IDLE_S,
+    MAX_HEAD_BYTES,
+    Lost,
+    Malformed,
+    NoConnection,
+    Pool,
+    Target,
+)
 from tests.support.upstream import refused_url
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
@@ -20,9 +30,11 @@ class Peer:
         self.closes = closes
         self.requests: list[bytes] = []
         self.connections = 0
+        self.handlers: set[asyncio.Task[None] | None] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.handlers.add(asyncio.current_task())
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -42,6 +54,7 @@ async def serving(peer: Peer) -> AsyncIterator[str]:
     server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/x"
+        await asyncio.gather(*filter(None, peer.handlers))  # the pool is closed by now, so every handler ends
 
 
 async def ask(pool: Pool, url: str) -> tuple[int, bytes]:
@@ -194,3 +207,23 @@ def test_a_target_is_an_absolute_url_without_control_characters(url: str) -> Non
 def test_a_header_cannot_smuggle_another() -> None:
     with pytest.raises(ValueError, match="control characters"):
         Target("http://h/x", {"Authorization": "Bearer k\r\nX-Evil: 1"})
+
+
+async def test_a_connection_that_idled_too_long_is_not_used_even_if_its_timer_was_held_up() -> None:
+    answer = OK + b"Content-Length: 2\r\n\r\nhi"
+    peer = Peer(answer, answer)
+    times = itertools.count(0, IDLE_S + 1)
+    async with serving(peer) as url, Pool(clock=lambda: next(times)) as pool:
+        await ask(pool, url)
+        await ask(pool, url)
+    assert peer.connections == 2
+
+
+async def test_a_fresh_connection_can_be_had_while_others_idle() -> None:
+    answer = OK + b"Content-Length: 2\r\n\r\nhi"
+    peer = Peer(answer)
+    async with serving(peer) as url, Pool() as pool:
+        await ask(pool, url)
+        response = await pool.connection(Target(url, {}), within_s=5, fresh=True)
+        assert not response.was_used
+        response.close()
