@@ -65,9 +65,11 @@ class Store:
         return link.resolve()
 
     def installed(self) -> tuple[StoredModel, ...]:
-        """Return every published model, by id."""
-        links = sorted((self.home / "models").glob("*")) if (self.home / "models").is_dir() else []
-        return tuple(self.describe(link.name) for link in links if link.is_dir())
+        """Return every published model, by id; a folder that another tool put there has no hashes and is left out."""
+        shelf = self.home / "sha256"
+        links = sorted((self.home / "models").glob("[!.]*")) if (self.home / "models").is_dir() else []
+        published = [link for link in links if link.is_dir() and link.resolve().parent == shelf]
+        return tuple(self.describe(link.name) for link in published)
 
     def describe(self, model_id: str) -> StoredModel:
         """Return what was written down when a model was published."""

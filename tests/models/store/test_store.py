@@ -106,3 +106,10 @@ def test_a_byte_counter_tells_the_running_sum() -> None:
     counter.add(2)
     counter.add(3)
     assert [(step.done, step.total) for step in told] == [(2, 5), (5, 5)]
+
+
+def test_a_folder_that_was_not_published_is_not_listed(store: Store, tmp_path: Path) -> None:
+    publish(store)
+    (tmp_path / "own").mkdir()
+    (store.home / "models" / "own").symlink_to(tmp_path / "own")
+    assert [model.id for model in store.installed()] == ["tiny"]
