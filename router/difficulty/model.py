@@ -6,6 +6,7 @@ Safe to share between tasks and threads: nothing is written after construction.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from headrace.router.difficulty.counts import COUNT_NAMES, counts
 from headrace.router.difficulty.ngrams import KNOWN_BITS, TABLE_SIZE, U64, Slots, cut, known_bits, ngrams
 
 Floats = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.intp]
 
 PACKAGED: Final = Path(__file__).with_name("artefacts") / "default"
 
@@ -59,10 +61,10 @@ class LinearDifficulty:
         self._gain = np.concatenate((words[:, 0], arrays["char_weights"])).astype(np.float32)
         self._domain_weights = np.ascontiguousarray(words[:, 1:])
         self._count_weights = arrays["count_weights"].astype(np.float32)
-        self._known_words = arrays["known_words"]
+        self._is_known = unpacked(arrays["known_words"])
         curve = card["calibration"]
-        self._curve_scores = np.array(curve["scores"], dtype=np.float64)
-        self._curve_values = np.array(curve["values"], dtype=np.float64)
+        self._curve_scores: list[float] = [float(one) for one in curve["scores"]]
+        self._curve_values: list[float] = [float(one) for one in curve["values"]]
         self._least_known_share: float = card["unfamiliar"]["least_known_share"]
         self._base_rate: float = card["base_rate"]
 
@@ -82,43 +84,53 @@ class LinearDifficulty:
         found = ngrams(seen)
         slots, values, words = weigh(found.slots, self._idf)
         scores = counts(seen, len(text)) @ self._count_weights
-        gain = float(scores[0]) + float(values @ self._gain[slots])
-        domains = scores[1:] + values[:words] @ self._domain_weights[slots[:words]]
-        return Judged(gain, domains, known_share(found.word_hashes, self._known_words))
+        gain = float(scores[0]) + float(values @ self._gain.take(slots))
+        domains = scores[1:] + values[:words] @ self._domain_weights.take(slots[:words], axis=0)
+        return Judged(gain, domains, known_share(found.word_hashes, self._is_known))
 
     def calibrated(self, score: float) -> float:
         """Return the probability that belongs to a raw score."""
-        return float(np.interp(score, self._curve_scores, self._curve_values))
+        scores, values = self._curve_scores, self._curve_values
+        right = bisect_right(scores, score)
+        if right in {0, len(scores)}:
+            return values[min(right, len(scores) - 1)]
+        share = (score - scores[right - 1]) / (scores[right] - scores[right - 1])
+        return values[right - 1] + share * (values[right] - values[right - 1])
 
 
-def weigh(slots: Slots, idf: Floats) -> tuple[Slots, Floats, int]:
+def weigh(slots: Slots, idf: Floats) -> tuple[Rows, Floats, int]:
     """Return the distinct slots of one text, their tf-idf values, and how many of them are words.
 
     Term frequency is sublinear (1 + ln tf); words and characters are each scaled to unit length.
     """
     if not slots.size:
-        return slots, np.zeros(0, dtype=np.float32), 0
+        return np.empty(0, dtype=np.intp), np.zeros(0, dtype=np.float32), 0
     ordered = np.sort(slots)
-    last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), ordered.size - 1)
-    distinct = ordered[last]
-    repeats = last.copy()
-    repeats[0] += 1
-    repeats[1:] -= last[:-1]
-    values = idf[distinct]
-    values *= _TERM_WEIGHT[np.minimum(repeats, _TERM_WEIGHT.size - 1)]
+    inner = (ordered[1:] != ordered[:-1]).nonzero()[0]
+    last = np.empty(inner.size + 1, dtype=np.intp)
+    last[:-1] = inner
+    last[-1] = ordered.size - 1
+    distinct = ordered.take(last).astype(np.intp)
+    last[1:] -= inner  # from here on: how often each slot occurs
+    last[0] += 1
+    values = idf.take(distinct)
+    values *= _TERM_WEIGHT.take(last, mode="clip")
     words = int(distinct.searchsorted(TABLE_SIZE))
     for block in (values[:words], values[words:]):
         np.divide(block, math.sqrt(float(block @ block)) or 1.0, out=block)
     return distinct, values, words
 
 
-def known_share(word_hashes: U64, known_words: npt.NDArray[np.uint8]) -> float:
-    """Return the share of the text's words that training met; 0 for a text without words."""
+def known_share(word_hashes: U64, is_known: npt.NDArray[np.uint8]) -> float:
+    """Return the share of the text's words that training met (one cell of 0 or 1 a bit); 0 for a text without words."""
     if not word_hashes.size:
         return 0.0
-    bits = known_bits(word_hashes)
-    found = known_words[bits >> 3] >> (bits & 7).astype(np.uint8) & 1
-    return float(found.mean())
+    return int(np.count_nonzero(is_known.take(known_bits(word_hashes)))) / word_hashes.size
+
+
+def unpacked(known_words: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return the artefact's packed bits of known words as one cell a bit."""
+    return np.unpackbits(known_words, bitorder="little")
 
 
 def load(path: Path | None = None) -> LinearDifficulty:

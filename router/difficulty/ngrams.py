@@ -26,6 +26,11 @@ KNOWN_BITS: Final = 19
 _PRIME: Final = 0x9E3779B97F4A7C15
 _MIX: Final = np.uint64(0xFF51AFD7ED558CCD)
 _PAIR: Final = np.uint64(0xC2B2AE3D27D4EB4F)
+_FOLD_SHIFT: Final = np.uint64(31)
+_SLOT_SHIFT: Final = np.uint64(64 - TABLE_BITS)
+_KNOWN_SHIFT: Final = np.uint64(64 - KNOWN_BITS)
+_CHARS_FROM: Final = np.uint32(TABLE_SIZE)
+_ORDER_SEEDS: Final = {order: np.uint64(order) for order in CHAR_ORDERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +64,45 @@ def cut(text: str) -> str:
 def ngrams(text: str) -> Ngrams:
     """Hash the character n-grams, words and word pairs of `text` (already cut). Case, digits and spacing are folded."""
     folded = " " + " ".join(text.lower().split()) + " "
-    raw = _FOLD[np.frombuffer(folded.encode("utf-8", "replace"), dtype=np.uint8)]
+    raw = np.frombuffer(folded.encode("utf-8", "replace"), dtype=np.uint8)
     length = raw.size
-    running = np.zeros(length + 1, dtype=np.uint64)
-    np.cumsum(raw * _POWERS[:length], out=running[1:])
+    running = np.empty(length + 1, dtype=np.uint64)
+    running[0] = 0
+    weighted = _FOLD.take(raw)
+    weighted *= _POWERS[:length]
+    weighted.cumsum(out=running[1:])
     words = _word_hashes(raw, running)
     parts = [words, words[:-1] * _PAIR + words[1:]]
     for order in CHAR_ORDERS:
         if length >= order:
             spans = running[order:] - running[:-order]
-            parts.append(spans * _INVERSES[: length + 1 - order] + np.uint64(order))
+            spans *= _INVERSES[: length + 1 - order]
+            spans += _ORDER_SEEDS[order]
+            parts.append(spans)
     hashes = np.concatenate(parts)
-    slots = (((hashes ^ (hashes >> np.uint64(31))) * _MIX) >> np.uint64(64 - TABLE_BITS)).astype(np.uint32)
-    slots[max(0, 2 * words.size - 1) :] += np.uint32(TABLE_SIZE)
+    hashes ^= hashes >> _FOLD_SHIFT
+    hashes *= _MIX
+    hashes >>= _SLOT_SHIFT
+    slots = hashes.astype(np.uint32)
+    slots[max(0, 2 * words.size - 1) :] += _CHARS_FROM
     return Ngrams(slots, words)
 
 
 def known_bits(word_hashes: U64) -> Bits:
     """Return the bit of each word in the table of known words."""
-    return ((word_hashes * _PAIR) >> np.uint64(64 - KNOWN_BITS)).astype(np.int64)
+    bits: Bits = ((word_hashes * _PAIR) >> _KNOWN_SHIFT).astype(np.int64)
+    return bits
 
 
-def _word_hashes(raw: U64, running: U64) -> U64:
-    is_word = _IS_WORD[raw]
-    edges = np.flatnonzero(is_word[1:] != is_word[:-1]) + 1
+def _word_hashes(raw: npt.NDArray[np.uint8], running: U64) -> U64:
+    is_word = _IS_WORD.take(raw)
+    edges = (is_word[1:] != is_word[:-1]).nonzero()[0]
+    edges += 1
     starts, ends = edges[0::2], edges[1::2]
-    return (running[ends] - running[starts]) * _INVERSES[starts]
+    hashes: U64 = running.take(ends)
+    hashes -= running.take(starts)
+    hashes *= _INVERSES.take(starts)
+    return hashes
 
 
 def _powers(base: int) -> U64:

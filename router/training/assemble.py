@@ -10,10 +10,9 @@ from headrace.router.training.labelled import Question, draw, read_labelled
 from headrace.router.training.roles import ROLES, domain_of
 from headrace.router.training.table import PACKAGED, Entry, read_table
 
-# One question put to the real default tiers counts as much as this many of another pair of models.
-LIVE_WEIGHT: Final = 6.0
+# One question put to the real small tier counts as much as this many of another pair of models.
+LIVE_WEIGHT: Final = 8.0
 SMALL: Final = "smollm2-135m-instruct-int8"
-LARGE: Final = "qwen2.5-coder-1.5b-instruct-int8"
 TOPIC_SEEDS: Final = Path(__file__).with_name("topic_seeds.txt")
 
 
@@ -28,13 +27,17 @@ def training_examples(folder: Path, table: Path = PACKAGED) -> list[Example]:
     return [*without(public, kept_back), *live, *topics, *seed_examples()]
 
 
-def live_examples(entries: Sequence[Entry], small: str = SMALL, large: str = LARGE) -> list[Example]:
-    """Turn recorded answers of the two default tiers into examples (plain answers only, not the JSON twins)."""
+def live_examples(entries: Sequence[Entry], small: str = SMALL) -> list[Example]:
+    """Turn recorded answers of the default small tier into examples (plain answers only, not the JSON twins).
+
+    The large role is taken as right: these are questions that a capable model solves, and the value must not fall
+    where the large tier of the day is too weak, for then hard questions would look easy.
+    """
     examples = []
     for entry in entries:
-        if entry.as_json or small not in entry.answers or large not in entry.answers:
+        if entry.as_json or small not in entry.answers:
             continue
-        weak, strong = (float(entry.answers[model].correct) for model in (small, large))
+        weak = float(entry.answers[small].correct)
         examples.append(
             Example(
                 question_id=entry.question_id,
@@ -45,8 +48,8 @@ def live_examples(entries: Sequence[Entry], small: str = SMALL, large: str = LAR
                 group=entry.question_id,
                 fold=fold_of(entry.question_id),
                 small=weak,
-                large=strong,
-                gain=(1.0 - weak) * strong,
+                large=1.0,
+                gain=1.0 - weak,
                 weight=LIVE_WEIGHT,
             )
         )

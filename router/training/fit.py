@@ -13,7 +13,7 @@ from scipy import sparse
 from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]
 from sklearn.linear_model import Ridge  # type: ignore[import-untyped]
 
-from headrace.router.difficulty.model import known_share
+from headrace.router.difficulty.model import known_share, unpacked
 from headrace.router.difficulty.ngrams import KNOWN_BITS, U64, known_bits
 from headrace.router.training.corpus import FOLDS, Example
 from headrace.router.training.design import Design, Doubles, Floats, Rows, Scaling
@@ -75,7 +75,7 @@ def fit_model(examples: Sequence[Example]) -> Fitted:
         train, test = np.flatnonzero((fold != held) & judged), np.flatnonzero(fold == held)
         part = design.rows(test)
         score[test] = fit_gain(design.rows(train), gain[train], weight[train]).gain(part)
-        known = _known_words(design.rows(np.flatnonzero(fold != held)).word_hashes)
+        known = unpacked(_known_words(design.rows(np.flatnonzero(fold != held)).word_hashes))
         shares[test] = [known_share(hashes, known) for hashes in part.word_hashes]
     curve = _calibrate(score[judged], gain[judged], weight[judged])
     linear = _fit_all(design, gain, weight, judged, labels)

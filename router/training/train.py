@@ -15,10 +15,11 @@ _CARD: Final = {
     "name": "default difficulty model",
     "predicts": (
         "the calibrated probability that a capable large tier is right where a small tier is wrong, judged from the "
-        "question alone. The pool: the smallest against the best recorded models of each public source, and the two "
-        "default tiers themselves on the calibration questions, each of those counted several times. It is therefore "
-        "a gain for tiers far apart in size, not the gain of one pair: where the large tier in use is itself weak "
-        "(five-step word problems on a 1.5B model) the value is higher than the gain that tier delivers."
+        "question alone. The pool: the smallest against the best recorded models of each public source, and the "
+        "default small tier itself on the calibration questions, each of those counted several times and the large "
+        "role taken as right there. It is therefore a gain for tiers far apart in size, not the gain of one pair: "
+        "where the large tier in use is itself weak (five-step word problems on a 1.5B model) the value is higher "
+        "than the gain that tier delivers."
     ),
     "features": (
         "hashed words, word pairs and character 3- and 5-grams (tf-idf, unit length) and cheap counts of the first "

@@ -8,7 +8,7 @@ import pytest
 from headrace.contracts.errors import ConfigError
 from headrace.router.difficulty.artefact import write_artefact
 from headrace.router.difficulty.counts import COUNT_NAMES
-from headrace.router.difficulty.model import LinearDifficulty, known_share, load, weigh
+from headrace.router.difficulty.model import LinearDifficulty, known_share, load, unpacked, weigh
 from headrace.router.difficulty.ngrams import KNOWN_BITS, TABLE_SIZE, known_bits, ngrams
 
 HARD = "prove"
@@ -70,7 +70,7 @@ def test_words_and_characters_are_scaled_to_unit_length_each() -> None:
 
 
 def test_the_share_of_known_words_is_counted_with_repeats() -> None:
-    known = arrays()["known_words"]
+    known = unpacked(arrays()["known_words"])
     assert known_share(ngrams("hello hello zxq wvut").word_hashes, known) == 0.5
     assert known_share(ngrams("").word_hashes, known) == 0.0
 

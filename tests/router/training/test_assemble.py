@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from headrace.router.training.assemble import (
-    LARGE,
     SMALL,
     domain_of_kind,
     fold_of,
@@ -25,23 +24,23 @@ def answer(*, correct: bool) -> Answer:
 
 
 def entry(*, small: bool, large: bool, as_json: bool = False) -> Entry:
-    answers = {SMALL: answer(correct=small), LARGE: answer(correct=large)}
+    answers = {SMALL: answer(correct=small), "large": answer(correct=large)}
     return Entry("easy-1", "fact", "What is the name of pond number 5?", as_json, "here", "CC0-1.0", answers)
 
 
-def test_the_live_gain_is_one_where_only_the_large_tier_is_right() -> None:
+def test_the_live_gain_is_one_where_the_small_tier_is_wrong() -> None:
     gains = [
         live_examples([entry(small=small, large=large)])[0].gain
         for small, large in ((False, True), (True, True), (False, False))
     ]
-    assert gains == [1.0, 0.0, 0.0]
+    assert gains == [1.0, 0.0, 1.0]
 
 
-def test_json_twins_and_questions_one_tier_missed_teach_no_gain() -> None:
+def test_json_twins_and_questions_the_small_tier_missed_teach_no_gain() -> None:
     assert live_examples([entry(small=False, large=True, as_json=True)]) == []
     assert (
         live_examples(
-            [Entry("q", "fact", "?", as_json=False, origin="", license="", answers={SMALL: answer(correct=True)})]
+            [Entry("q", "fact", "?", as_json=False, origin="", license="", answers={"large": answer(correct=True)})]
         )
         == []
     )
