@@ -47,7 +47,8 @@ def list_models(*, as_json: Json = False) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = Table("id", "kind", "parameters", "context", "licence", "on disk")
+    table = Table("id", "kind", "parameters", "context", "licence", "on disk", box=None)
+    table.columns[0].no_wrap = True
     for row in rows:
         size = f"{row['size_bytes'] / 1e6:,.0f} MB" if row["is_here"] else "-"
         table.add_row(
