@@ -13,7 +13,7 @@ from headrace.models.store.store import Store
 from tests.support.serving import ROOT, Served, wait_until
 
 SMALL, LARGE = "smollm2-135m-instruct-int8", "qwen2.5-coder-1.5b-instruct-int8"
-START_S = 240.0
+START_S = 600.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

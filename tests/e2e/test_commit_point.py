@@ -43,7 +43,7 @@ def test_a_confident_draft_commits_and_flows(served: Served, client: OpenAI) -> 
     assert served.metric("headrace_commits_total", tier="small", reason="confident") == before + 1
     assert seen.headers["x-headrace-tier"] == "small"
     assert 0 <= float(seen.headers["x-headrace-confidence"]) <= 1
-    assert len(seen.chunks) > 10, "the answer came collapsed"
+    assert len(seen.chunks) > 5, "the answer came collapsed"
     assert {chunk.model for chunk in seen.chunks} == {SMALL}
 
 

@@ -19,7 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 ENGINE_MODULE: Final = "vllm.entrypoints.openai.api_server"
 ROOT: Final = Path(__file__).parents[2]
-_POLL_S: Final = 0.05
+_POLL_S: Final = 0.1
+# Made once: a client an ask would read the system's certificates each time.
+_HTTP: Final = httpx2.Client(timeout=120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Engine:
 
     def running(self) -> float:
         """Requests that the engine works on right now, by its own metric."""
-        text = httpx2.get(f"http://127.0.0.1:{self.port}/metrics").text
+        text = _HTTP.get(f"http://127.0.0.1:{self.port}/metrics").text
         return total(text, "vllm:num_requests_running")
 
 
@@ -91,11 +93,11 @@ class Served:
 
     def get(self, path: str) -> httpx2.Response:
         """GET a path of the gateway."""
-        return httpx2.get(self.url + path, timeout=30)
+        return _HTTP.get(self.url + path)
 
     def post(self, path: str, body: dict[str, Any]) -> httpx2.Response:
         """POST JSON to a path of the gateway."""
-        return httpx2.post(self.url + path, json=body, timeout=120)
+        return _HTTP.post(self.url + path, json=body)
 
     def is_ready(self) -> bool:
         """Tell whether /readyz says yes; raises when the process has ended."""
