@@ -13,7 +13,7 @@ from benchmarks.overhead.own_client import OwnClient
 from benchmarks.overhead.process import Measured, free_port
 from benchmarks.overhead.rows import ROWS, Row
 
-BARE = [row for row in ROWS if row.name.startswith("bare")]
+GATEWAYS = [row for row in ROWS if row.command is not None]
 ALL_CPUS = {0, 1}
 
 
@@ -29,15 +29,15 @@ def mock_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         mock.stop()
 
 
-@pytest.mark.parametrize("row", BARE, ids=[row.name for row in BARE])
-def test_a_bare_row_passes_answers_and_streams_on(row: Row, mock_port: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("row", GATEWAYS, ids=[row.name for row in GATEWAYS])
+def test_every_gateway_of_the_comparison_answers_and_streams(row: Row, mock_port: int, tmp_path: Path) -> None:
     port = free_port()
     assert row.command is not None
     gateway = Measured(row.command(port, mock_port, tmp_path), port=port, cpus=ALL_CPUS, log=tmp_path / "log")
     try:
-        cold_s = gateway.wait_for(next(requests("mock", port, streams=False)))
+        cold_s = gateway.wait_for(next(requests(row.model, port, streams=False)))
         for shape in (Shape(streams=False, in_flight=2), Shape(streams=True, in_flight=2)):
-            tally = uvloop.run(Load(port, "mock", shape).run(0.1))
+            tally = uvloop.run(Load(port, row.model, shape).run(0.1))
             assert tally.failures == []
             assert tally.requests >= 2
         assert cold_s > 0
