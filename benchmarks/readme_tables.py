@@ -1,7 +1,8 @@
 """Writes the README's benchmark tables from benchmarks/results/*.csv, between the marks that name each table.
 
 `python -m benchmarks.readme_tables` rewrites README.md; tests/docs keeps both in step. Result files are in long form:
-date, commit, device and versions, then row, mode, load, figure, p20, p50, p80, windows. A table shows medians.
+date, commit, device and versions, then row, mode, load, figure, p20, p50, p80, windows and, where one was computed,
+the 95% interval low95 and high95. A table shows medians and, in brackets, intervals.
 """
 
 import csv
@@ -39,6 +40,16 @@ CHOSEN: Final[dict[str, Sequence[Column]]] = {
         Column("peak MB", "process", "after load", "peak_rss_mb"),
         Column("cold start s", "process", "at start", "cold_start_s"),
     ),
+    "cascade_live": (
+        Column("right %, all", "record", "all", "accuracy_percent"),
+        Column("right %, easy", "record", "easy", "accuracy_percent"),
+        Column("cost µUSD", "record", "all", "cost_microusd"),
+        Column("latency s, 32 in flight", "record", "all", "latency_s"),
+        Column("kept small %", "record", "all", "small_share_percent"),
+        Column("points over random", "record", "all", "minus_random_points"),
+        Column("first token ms, live", "live", "c1", "ttft_ms"),
+        Column("times the small model's", "live", "c1", "ttft_ratio"),
+    ),
 }
 
 
@@ -46,13 +57,13 @@ def table(name: str, lines: Sequence[Line]) -> str:
     """Return one benchmark's table and, below it, what it was run on."""
     columns = CHOSEN.get(name) or _every_column(lines)
     rows = list(dict.fromkeys(line["row"] for line in lines))
-    medians = {(line["row"], line["mode"], line["load"], line["figure"]): float(line["p50"]) for line in lines}
+    cells = {(line["row"], line["mode"], line["load"], line["figure"]): _cell(line) for line in lines}
     head = ["", *(column.heading for column in columns)]
     out = [_row(head), _row(["---", *("---:" for _ in columns)])]
     for row in rows:
-        cells = [medians.get((row, column.mode, column.load, column.figure)) for column in columns]
-        if any(cell is not None for cell in cells):
-            out.append(_row([row, *("" if cell is None else _number(cell) for cell in cells)]))
+        shown = [cells.get((row, column.mode, column.load, column.figure), "") for column in columns]
+        if any(shown):
+            out.append(_row([row, *shown]))
     return "\n".join([*out, "", _provenance(name, lines[0])]) + "\n"
 
 
@@ -76,6 +87,12 @@ def read(file: Path) -> list[Line]:
 def _every_column(lines: Sequence[Line]) -> Sequence[Column]:
     seen = dict.fromkeys((line["mode"], line["load"], line["figure"]) for line in lines)
     return [Column(" ".join(filter(None, (figure, mode, load))), mode, load, figure) for mode, load, figure in seen]
+
+
+def _cell(line: Line) -> str:
+    median, low, high = line["p50"], line.get("low95"), line.get("high95")
+    interval = f" [{_number(float(low))}, {_number(float(high))}]" if low and high and low != high else ""
+    return _number(float(median)) + interval
 
 
 def _number(value: float) -> str:

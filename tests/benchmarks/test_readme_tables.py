@@ -45,3 +45,15 @@ def test_a_benchmark_without_results_says_how_to_get_them(results: Path) -> None
 def test_filling_twice_changes_nothing(results: Path) -> None:
     once = readme_tables.fill(PAGE.format(name="engine"), results)
     assert readme_tables.fill(once, results) == once
+
+
+def test_intervals_stand_in_brackets_where_there_are_any(results: Path) -> None:
+    head, stamp = HEAD.strip() + ",low95,high95\n", STAMP
+    (results / "cascade_live.csv").write_text(
+        head
+        + f"{stamp}cascade,record,all,accuracy_percent,71,72.5,74,2000,67.1,77.2\n"
+        + f"{stamp}cascade,record,all,small_share_percent,8,8,8,2000,8,8\n"
+    )
+    page = readme_tables.fill(PAGE.format(name="cascade_live"), results)
+    assert "| cascade | 72.5 [67.1, 77.2] |" in page
+    assert "| 8 |" in page
