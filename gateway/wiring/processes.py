@@ -64,13 +64,9 @@ def launch(
     """
     store, catalogue = Store(settings.home), Catalogue.packaged()
     engines: dict[str, Engine] = {}
+    python = _environment(settings.engines, engine_python)
     shares = _shares(settings.engines, catalogue)
     for backend in settings.engines:
-        if engine_python is None or not engine_python.exists():
-            raise ConfigError(
-                f"backend {backend.id!r} needs an engine and there is no engine environment; run `make serve` once, "
-                "set HEADRACE_ENGINE_PYTHON, or name `urls` instead of `engine`"
-            )
         entry = catalogue.get(backend.model)
         spec = EngineSpec(
             name=backend.id,
@@ -82,7 +78,7 @@ def launch(
             capabilities=frozenset(backend.card.capabilities),
             is_eager=backend.eager,
         )
-        engine = build_engine(spec, python=engine_python, home=settings.home, session=session, environ=environ)
+        engine = build_engine(spec, python=python, home=settings.home, session=session, environ=environ)
         supervisor.start(engine.process)
         engines[backend.id] = Engine(engine.endpoint, _readiness(supervisor, backend.id))
     embedder = _embedder(settings.embeddings, settings.home, supervisor, session, environ)
@@ -93,6 +89,16 @@ def host_now() -> Host:
     """Return what this machine has: the cores we may use, the memory that is free, its GPUs."""
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
     return Host(len(os.sched_getaffinity(0)), psutil.virtual_memory().available, gpus)
+
+
+def _environment(engines: tuple[EngineBackend, ...], python: Path | None) -> Path:
+    """Return the engines' interpreter; it may be missing where no engine is asked for."""
+    if engines and (python is None or not python.exists()):
+        raise ConfigError(
+            f"backend {engines[0].id!r} needs an engine and there is no engine environment; run `make serve` once, "
+            "set HEADRACE_ENGINE_PYTHON, or name `urls` instead of `engine`"
+        )
+    return python or Path()
 
 
 def _shares(engines: tuple[EngineBackend, ...], catalogue: Catalogue) -> Mapping[str, Share]:

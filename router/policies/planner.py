@@ -115,9 +115,10 @@ def _stays(ask: Ask, model: VirtualModel, rule: Rule, start: str, previous: Prev
     """Tell whether the conversation keeps its tier: difficulty stands still and no other rule moves it up.
 
     A rule that does not look at difficulty is about something else (tools, length, a header): it may still move the
-    conversation to a stronger tier.
+    conversation to a stronger tier. A first turn opens a conversation, even one that begins like another.
     """
-    if model.affinity.key == "none" or previous.tier == start:
+    opens = model.affinity.key == "conversation" and ask.features.turns <= 1
+    if model.affinity.key == "none" or opens or previous.tier == start:
         return False
     if abs(ask.features.difficulty - previous.difficulty) > model.affinity.switch_margin:
         return False

@@ -119,20 +119,24 @@ def test_failure_targets_are_the_able_tiers_that_rules_name() -> None:
 
 
 def test_a_conversation_stays_on_its_tier_while_difficulty_stands_still() -> None:
-    made = plan(STICKY, difficulty=0.55, previous=PreviousTurn("small", 0.48))
+    made = plan(STICKY, turns=2, difficulty=0.55, previous=PreviousTurn("small", 0.48))
     assert tiers(made)[0] == "small"
     assert "stays" in made.reason
-    assert tiers(plan(STICKY, difficulty=0.45, previous=PreviousTurn("large", 0.52))) == ["large"]
+    assert tiers(plan(STICKY, turns=2, difficulty=0.45, previous=PreviousTurn("large", 0.52))) == ["large"]
+
+
+def test_a_first_turn_opens_a_conversation_even_one_that_begins_like_another() -> None:
+    assert tiers(plan(STICKY, turns=1, difficulty=0.45, previous=PreviousTurn("large", 0.45)))[0] == "small"
 
 
 def test_a_conversation_moves_when_difficulty_moved_over_the_margin() -> None:
-    assert tiers(plan(STICKY, difficulty=0.9, previous=PreviousTurn("small", 0.48))) == ["large"]
+    assert tiers(plan(STICKY, turns=2, difficulty=0.9, previous=PreviousTurn("small", 0.48))) == ["large"]
 
 
 def test_affinity_never_holds_a_conversation_below_a_rule_about_something_else() -> None:
     select = (Rule("tools", Comparison("tools", "eq", value=True), "large"), Rule("default", None, "small"))
     rules = policy(auto(select=select, affinity=Affinity("conversation", 0.1)))
-    assert tiers(plan(rules, tools=True, previous=PreviousTurn("small", 0.1))) == ["large"]
+    assert tiers(plan(rules, turns=2, tools=True, previous=PreviousTurn("small", 0.1))) == ["large"]
 
 
 def test_without_affinity_the_last_turn_does_not_matter() -> None:
