@@ -1,3 +1,4 @@
+import itertools
 import signal
 import subprocess
 import sys
@@ -10,19 +11,23 @@ from tests.support.records import record
 
 WRITES_FOR_EVER = """
 import sys
+import time
 from pathlib import Path
 from headrace.gateway.ledger.ledger import Ledger
 from headrace.gateway.settings.tree import LedgerSettings
 from tests.support.records import record
 
-settings = LedgerSettings(Path(sys.argv[1]), 50_000, 100, 0.001, False, 10_000, frozenset(), frozenset())
+folder = Path(sys.argv[1])
+settings = LedgerSettings(folder, 50_000, 100, 0.001, False, 10_000, frozenset(), frozenset())
 ledger = Ledger(settings, on_drop=lambda n: None)
 ledger.start()
 number = 0
 while True:
-    ledger.record(record(f"dec_{number}"))
+    size = len(ledger.record(record(f"dec_{number}")))
     number += 1
     if number == 3_000:
+        while sum(path.stat().st_size for path in folder.glob("*.jsonl")) < 1_000 * size:
+            time.sleep(0.001)
         print("writing", flush=True)
 """
 
@@ -85,8 +90,7 @@ def test_a_kill_tears_at_most_the_last_line_of_a_file(tmp_path: Path) -> None:
         assert child.stdout.readline() == b"writing\n"
         child.send_signal(signal.SIGKILL)
     lines = [line for path in tmp_path.glob("*.jsonl") for line in path.read_bytes().splitlines()]
-    kept = [record["decision"] for record in read(tmp_path)]
+    kept = [int(record["decision"].removeprefix("dec_")) for record in read(tmp_path)]
     assert len(lines) - len(kept) <= 1
-    assert len(kept) == len(set(kept))
-    assert len(kept) >= 1000
-    assert kept == [f"dec_{number}" for number in range(len(kept))]
+    assert kept[:1000] == list(range(1000))
+    assert all(before < after for before, after in itertools.pairwise(kept))  # a full queue may drop some
