@@ -9,10 +9,10 @@ BIN := .venv/bin
 ENGINE_BIN := .venv-engine/bin
 # Named for the locks it was built from: a changed lock builds anew, an unchanged one costs nothing.
 VENV := .venv/.built-$(shell cat requirements/pip.lock requirements/gateway.lock | sha256sum | cut -c1-16)
-# What imports without torch is typed in .venv, the rest in .venv-engine; `-p` takes each room from the import root.
-TYPED := contracts cli setup gateway router retrieval $(addprefix models.,$(filter-out build __pycache__,$(notdir $(wildcard models/*))))
-TYPED_WITH_TORCH := models.build kernels
-TESTED_WITH_TORCH := tests/models/build tests/kernels
+# What imports without torch or vLLM is typed in .venv, the rest in .venv-engine; `-p` takes each room from the import root.
+TYPED := contracts cli setup gateway router retrieval $(addprefix models.,$(filter-out build engine __pycache__,$(notdir $(wildcard models/*))))
+TYPED_WITH_TORCH := models.build models.engine kernels
+TESTED_WITH_TORCH := tests/models/build tests/models/engine tests/kernels
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
