@@ -142,6 +142,25 @@ def test_a_streamed_tool_call_has_indices_one_name_and_whole_arguments(client: O
     assert json.loads("".join(call.function.arguments or "" for call in calls if call.function))
 
 
+def test_a_tool_call_that_the_model_chose_itself_arrives_as_one(client: OpenAI) -> None:
+    asked: Any = {
+        "model": "headrace/large",
+        "messages": [{"role": "user", "content": "What is the weather in Paris?"}],
+        "tools": WEATHER,
+        "max_tokens": 64,
+        "temperature": 0,
+    }
+    (whole,) = client.chat.completions.create(**asked).choices
+    chunks = [chunk for chunk in client.chat.completions.create(**asked, stream=True) if chunk.choices]
+    calls = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]
+
+    assert [whole.finish_reason, chunks[-1].choices[0].finish_reason] == ["tool_calls", "tool_calls"]
+    assert [call.function.name for call in whole.message.tool_calls or []] == ["get_weather"]
+    assert [call.function.name for call in calls if call.function.name] == ["get_weather"]
+    arguments = "".join(call.function.arguments or "" for call in calls)
+    assert json.loads(arguments) == json.loads(whole.message.tool_calls[0].function.arguments) == {"city": "Paris"}
+
+
 def test_a_json_schema_binds_the_answer(client: OpenAI) -> None:
     answer = client.chat.completions.create(
         model="headrace/auto",
