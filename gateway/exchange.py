@@ -20,11 +20,38 @@ BODY_TIMEOUT_S: Final = 60.0
 DISCARD_S: Final = 5.0
 SECRET_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
 
+LEAVING: Final = "headrace.leaving"  # an ASGI extension of our own server
 _JSON: Final = (b"content-type", b"application/json")
 
 
 class ClientLeft(Exception):
     """The client closed its connection before it had its answer."""
+
+
+class Leaving:
+    """Tells that a connection has ended, by a call instead of a task that waits for it.
+
+    A server that has one puts it into the scope's extensions under LEAVING. One for each connection: of its requests
+    at most one is being answered.
+    """
+
+    __slots__ = ("_listener", "has_left")
+
+    def __init__(self) -> None:
+        self.has_left = False
+        self._listener: Callable[[], None] | None = None
+
+    def listen(self, listener: Callable[[], None] | None) -> None:
+        """Call `listener` when the connection ends, at once if it has; None takes it back."""
+        self._listener = listener
+        if listener is not None and self.has_left:
+            listener()
+
+    def leave(self) -> None:
+        """Say that the connection has ended."""
+        self.has_left = True
+        if self._listener is not None:
+            self._listener()
 
 
 class RequestTimeout(HeadraceError):
@@ -143,9 +170,12 @@ class Exchange:
 
         return send
 
-    def leaving(self) -> "LeaveWatch":
-        """Cancel the task inside the `async with` when the client closes its connection; raises ClientLeft."""
-        return LeaveWatch(self)
+    def leaving(self, *, is_stream: bool = False) -> "LeaveWatch":
+        """Cancel the task inside the `async with` when the client closes its connection; raises ClientLeft.
+
+        is_stream: send pings too, while a begun stream is silent.
+        """
+        return LeaveWatch(self, is_stream=is_stream)
 
     def _own_headers(self) -> Headers:
         took_ms = int((self._clock() - self.started) * 1000)
@@ -194,10 +224,17 @@ class UnsupportedCoding(InvalidRequest):
 
 
 class LeaveWatch:
-    """Async context manager: one task awaits the client's leaving and cancels the body of the `async with`."""
+    """Async context manager: cancels the body of its `async with` when the client leaves.
 
-    def __init__(self, exchange: Exchange) -> None:
+    It is told by the connection, or else by a task that awaits the leaving; a stream has the task for its pings.
+    """
+
+    def __init__(self, exchange: Exchange, *, is_stream: bool) -> None:
         self._exchange = exchange
+        self._connection: Leaving | None = None
+        if not is_stream and (extensions := exchange.scope.get("extensions")) is not None:
+            self._connection = extensions.get(LEAVING)
+        self._watcher: asyncio.Task[None] | None = None
         self._left = False
 
     async def __aenter__(self) -> Self:
@@ -205,13 +242,19 @@ class LeaveWatch:
         if task is None:
             raise RuntimeError("a LeaveWatch needs a running task")
         self._task = task
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        if self._connection is not None:
+            self._connection.listen(self._leave)
+        else:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._watcher.cancel()
+        if self._connection is not None:
+            self._connection.listen(None)
+        if self._watcher is not None:
+            self._watcher.cancel()
         if self._left and kind is asyncio.CancelledError and self._task.uncancel() == 0:
             raise ClientLeft from exc
 
@@ -225,6 +268,9 @@ class LeaveWatch:
                 continue
             if message["type"] == "http.disconnect":
                 break
+        self._leave()
+
+    def _leave(self) -> None:
         if not self._exchange.finished:
             self._left = True
             self._task.cancel()

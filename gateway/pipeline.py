@@ -23,7 +23,7 @@ from headrace.contracts.protocols import AnswerJudge, DifficultyModel
 from headrace.contracts.routing import Plan, PreviousTurn
 from headrace.gateway.affinity import Conversations, affinity_key
 from headrace.gateway.exchange import ClientLeft, Exchange
-from headrace.gateway.limits.budget import Budget, reserved
+from headrace.gateway.limits.budget import Budget, close
 from headrace.gateway.recorder import Recorder, Story
 from headrace.gateway.revisions import Revision, Revisions
 from headrace.gateway.streaming import HEADERS, Dialect
@@ -57,12 +57,12 @@ class Pipeline:
         plan = self.plan(revision, call, principal, exchange.headers(), key)
         story = Story(exchange, revision, call, dialect, plan, self.wall())
         try:
-            async with reserved(self.budget, principal, plan.expected_cost_microusd) as bill:
-                try:
-                    async with exchange.leaving():
-                        await self._run(story, key)
-                finally:
-                    bill.cost_microusd = story.cost_microusd
+            reservation = await self.budget.reserve(principal, plan.expected_cost_microusd)
+            try:
+                async with exchange.leaving(is_stream=call.stream):
+                    await self._run(story, key)
+            finally:
+                await close(reservation, story.cost_microusd)
         except ClientLeft:
             story.client_left = True
             raise

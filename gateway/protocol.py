@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from headrace.gateway.exchange import LEAVING, Leaving
+
 MAX_HEAD_BYTES: Final = 65_536
 MAX_HEADERS: Final = 256
 HEAD_TIMEOUT_S: Final = 15.0
@@ -24,8 +26,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  (uvicorn's own signature)
         super().__init__(*args, **kwargs)
+        self._leaving = Leaving()
+        self._extensions: dict[str, Any] = {LEAVING: self._leaving}
         self._head_bytes = 0  # read while the block is open
-        self._header_bytes = 0  # of the headers parsed
         self._in_head = False
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -35,36 +38,35 @@ class BoundedProtocol(HttpToolsProtocol):
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clock; tell the request that is being answered."""
         self._stop_timer()
         super().connection_lost(exc)
+        self._leaving.leave()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; a header block that goes on and on over many reads is cut off."""
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse()
+        if self._in_head:
+            self._start_timer()
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse()
 
     def on_message_begin(self) -> None:
         """Begin to count a header block."""
         self._in_head = True
-        self._head_bytes = self._header_bytes = 0
-        self._start_timer()
+        self._head_bytes = 0
         super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header; a block that came in one read is measured here."""
-        super().on_header(name, value)
-        self._header_bytes += len(name) + len(value)
-        if len(self.headers) > MAX_HEADERS or self._header_bytes > MAX_HEAD_BYTES:
-            self._refuse()
+        self.scope["extensions"] = self._extensions
 
     def on_headers_complete(self) -> None:
-        """The block is whole: the request begins."""
+        """The block is whole: the request begins, unless the block is too large (one read is measured only here)."""
         self._in_head = False
         self._stop_timer()
+        size = sum([len(name) + len(value) for name, value in self.headers])
+        if len(self.headers) > MAX_HEADERS or size > MAX_HEAD_BYTES:
+            self._refuse()
         if not self.transport.is_closing():
             super().on_headers_complete()
 

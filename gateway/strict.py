@@ -32,7 +32,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T], *, max_depth: int) -> 
     try:
         text = body.decode()
         value = decoder.decode(body)
-        json.loads(text, object_pairs_hook=_refuse_repeats)
+        _FIND_REPEATS(text)
     except msgspec.ValidationError as exc:
         raise translate(exc) from exc
     except UnicodeDecodeError as exc:
@@ -122,3 +122,6 @@ def _name_repeat(pairs: list[tuple[str, object]]) -> Never:
             raise InvalidRequest(f"the key '{key[:100]}' stands twice in one object", param=key[:100])
         seen.add(key)
     raise InvalidRequest("a key stands twice in one object")
+
+
+_FIND_REPEATS: Final = json.JSONDecoder(object_pairs_hook=_refuse_repeats).decode

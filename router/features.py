@@ -35,7 +35,7 @@ def extract(call: ChatCall, model: DifficultyModel, *, principal: Principal, hea
         domain=difficulty.domain,
         unfamiliar=difficulty.unfamiliar,
         prompt_tokens=estimate_tokens(call),
-        turns=sum(message.role == "user" for message in call.messages),
+        turns=[message.role for message in call.messages].count("user"),
         tools=bool(call.tools),
         json=call.wants_json,
         language=guess_language(text),
@@ -85,10 +85,12 @@ def guess_language(text: str) -> str:
         for language, script in _SCRIPTS.items():
             if len(script.findall(seen)) * 5 >= len(seen.replace(" ", "")):
                 return language
-    words = set(_WORD.findall(seen.lower()))
-    found = {language: len(words & frequent) for language, frequent in _FREQUENT.items()}
-    best = max(found, key=lambda language: found[language])
-    return best if found[best] else "und"
+    votes = [0] * len(_LANGUAGES)
+    for word in _VOTERS.intersection(_WORD.findall(seen.lower())):
+        for index in _VOTES[word]:
+            votes[index] += 1
+    most = max(votes)
+    return _LANGUAGES[votes.index(most)] if most else "und"
 
 
 def _context(earlier: tuple[Message, ...]) -> str:
@@ -127,4 +129,7 @@ it il lo gli e è una che chi come per della quale perché sono grazie ciao
 pt o os as e é uma que qual como para não você quem do da obrigado
 nl de het een en is wat wie hoe niet van voor met waarom ik dank
 """
-_FREQUENT: Final = {line.split()[0]: frozenset(line.split()[1:]) for line in _FREQUENT_WORDS.strip().splitlines()}
+_FREQUENT: Final = [line.split() for line in _FREQUENT_WORDS.strip().splitlines()]
+_LANGUAGES: Final = tuple(language for language, *_ in _FREQUENT)
+_VOTERS: Final = frozenset(word for _, *words in _FREQUENT for word in words)
+_VOTES: Final = {word: tuple(index for index, (_, *words) in enumerate(_FREQUENT) if word in words) for word in _VOTERS}

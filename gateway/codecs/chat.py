@@ -12,7 +12,7 @@ from headrace.contracts.chat import ChatCall, Choice, Completion, JsonObject
 from headrace.contracts.errors import InvalidRequest
 from headrace.gateway import strict
 from headrace.gateway.codecs import fields
-from headrace.gateway.codecs.fields import Metadata, Sampling, Tokens, Unread
+from headrace.gateway.codecs.fields import Fields, Metadata, Sampling, Tokens, Unread
 from headrace.gateway.codecs.messages import Turns, as_messages
 from headrace.gateway.tools.kinds import MAX_TOOLS, ToolKinds, ToolName
 from headrace.gateway.tools.schema import check_schema
@@ -116,7 +116,10 @@ _UNSUPPORTED: Final = {
     "functions": "it is retired; send the same functions as 'tools'",
     "function_call": "it is retired; use 'tool_choice'",
 }
-_FORWARDED: Final = (*fields.FORWARDED, "max_completion_tokens", "parallel_tool_calls", "reasoning_effort", "verbosity")
+_REFUSED: Final = Fields(*_UNSUPPORTED)
+_FORWARDED: Final = Fields(
+    *fields.FORWARDED, "max_completion_tokens", "parallel_tool_calls", "reasoning_effort", "verbosity"
+)
 _NO_NULL: Final = frozenset({"content", "refusal"})
 
 _REQUEST: Final = msgspec.json.Decoder(ChatRequest)
@@ -132,7 +135,7 @@ def read_call(body: bytes, *, kinds: ToolKinds, max_depth: int) -> ChatCall:
     request = strict.decode(body, _REQUEST, max_depth=max_depth)
     _refuse_unsupported(request)
     messages = as_messages(_part(request.messages, _TURNS, "messages"))
-    wire = fields.forwarded(request, names=_FORWARDED)
+    wire = _FORWARDED.of(request)
     if request.max_completion_tokens is not None:
         wire.pop("max_tokens", None)
     wire["messages"] = request.messages
@@ -191,7 +194,7 @@ def _choice(choice: Choice) -> JsonObject:
 
 
 def _refuse_unsupported(request: ChatRequest) -> None:
-    fields.refuse_set(request, _UNSUPPORTED)
+    fields.refuse_set(request, _REFUSED, _UNSUPPORTED)
     if request.modalities is not None and "audio" in request.modalities:
         raise _unsupported("modalities", "every tier answers in text only; leave 'audio' out")
     if request.store:

@@ -32,6 +32,7 @@ class CompletionRequest(Sampling, kw_only=True, forbid_unknown_fields=True):
 
 _REQUEST: Final = msgspec.json.Decoder(CompletionRequest)
 _ENCODE: Final = msgspec.json.Encoder().encode
+_FORWARDED: Final = fields.Fields(*fields.FORWARDED)
 
 
 def read_call(body: bytes, *, max_depth: int) -> ChatCall:
@@ -39,7 +40,7 @@ def read_call(body: bytes, *, max_depth: int) -> ChatCall:
     request = strict.decode(body, _REQUEST, max_depth=max_depth)
     prompt = _only_prompt(request.prompt)
     _refuse_unsupported(request)
-    wire = fields.forwarded(request)
+    wire = _FORWARDED.of(request)
     wire["prompt"] = prompt
     return ChatCall(
         model=request.model,

@@ -1,6 +1,7 @@
 """Request fields that chat and completions share: types with their bounds. No field of a request is unbounded."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Annotated, Any, Final, TypeGuard
 
 import msgspec
@@ -29,6 +30,19 @@ Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=MAX_METADATA)
 ]
 Unread = Raw | UnsetType  # the bytes as they came; null counts as absent
+
+
+class Fields:
+    """Some fields of a request, read all at once."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._values = attrgetter(*names)
+
+    def of(self, request: object) -> dict[str, Any]:
+        """Return those that the client sent; null counts as absent but where the field is unread."""
+        named = zip(self._names, self._values(request), strict=True)
+        return {name: value for name, value in named if value is not None and value is not UNSET}
 
 
 class StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -110,16 +124,6 @@ FORWARDED: Final = (
 )  # fmt: skip
 
 
-def forwarded(request: Sampling, *, names: tuple[str, ...] = FORWARDED) -> dict[str, Any]:
-    """Return the named fields that the client set, ready for the upstream body."""
-    found = {}
-    for name in names:
-        value = getattr(request, name)
-        if value is not None:
-            found[name] = value
-    return found
-
-
 def includes_usage(request: Sampling) -> bool:
     """Tell whether the stream must end with a usage chunk; `stream_options` without a stream is refused."""
     options = request.stream_options
@@ -130,11 +134,13 @@ def includes_usage(request: Sampling) -> bool:
     return bool(options.include_usage)
 
 
-def refuse_set(request: object, reasons: Mapping[str, str]) -> None:
-    """Raise for the first field of `reasons` that the client set: no tier can do it."""
-    for name, why in reasons.items():
-        if is_set(getattr(request, name)):
-            raise InvalidRequest(f"'{name}' is not supported here: {why}", param=name, code="unsupported_parameter")
+def refuse_set(request: object, fields: Fields, reasons: Mapping[str, str]) -> None:
+    """Raise for the first of the fields that the client set: no tier can do it, for the reason given."""
+    for name, value in fields.of(request).items():
+        if is_set(value):
+            raise InvalidRequest(
+                f"'{name}' is not supported here: {reasons[name]}", param=name, code="unsupported_parameter"
+            )
 
 
 def is_set(value: Unread) -> TypeGuard[Raw]:

@@ -78,11 +78,6 @@ class CustomToolCall(msgspec.Struct, tag_field="type", tag="custom"):
 class _Turn(msgspec.Struct, tag_field="role"):
     name: Name | None = None
 
-    def parts(self) -> Content | None:
-        """Return the content of the turn."""
-        content: Content | None = getattr(self, "content", None)
-        return content
-
 
 class System(_Turn, tag="system", kw_only=True):
     """Instructions of the application."""
@@ -127,22 +122,19 @@ class Function(_Turn, tag="function", kw_only=True):
 Turn = System | Developer | User | Assistant | Tool | Function
 Turns = Annotated[list[Turn], Meta(min_length=1, max_length=MAX_MESSAGES)]
 
+_ROLES: Final = {turn: str(turn.__struct_config__.tag) for turn in (System, Developer, User, Assistant, Tool, Function)}
 _MEDIA: Final[dict[type[Any], str]] = {ImagePart: "image_url", AudioPart: "input_audio", FilePart: "file"}
 
 
 def as_messages(turns: list[Turn]) -> tuple[Message, ...]:
     """Return what the router reads; InvalidRequest names the part that no tier can take."""
-    return tuple(Message(role=_role(turn), text=_text(turn, index)) for index, turn in enumerate(turns))
-
-
-def _role(turn: Turn) -> str:
-    return str(turn.__struct_config__.tag)
+    return tuple([Message(_ROLES[type(turn)], _text(turn, index)) for index, turn in enumerate(turns)])
 
 
 def _text(turn: Turn, index: int) -> str:
-    content = turn.parts()
     if isinstance(turn, Assistant):
         _check_assistant(turn, index)
+    content = turn.content
     if content is None:
         return ""
     if isinstance(content, str):

@@ -5,7 +5,6 @@ values are in it only under names that the operator allowed.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -52,28 +51,8 @@ class PlanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     targets: tuple[TargetRecord, ...]
     propensity: float
     expected_cost_microusd: int
-    skipped: dict[str, str] = {}
+    skipped: Mapping[str, str] = {}
     reason: str = ""
-
-
-class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One try."""
-
-    tier: str
-    backend: str
-    model: str
-    outcome: str
-    prompt_tokens: int
-    completion_tokens: int
-    cost_microusd: int
-    started_s: float
-    ended_s: float
-    ttft_s: float | None = None
-    queued_s: float = 0.0
-    confidence: float | None = None
-    commit_reason: str | None = None
-    why: str = ""
-    usage_estimated: bool = False
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -95,10 +74,10 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     stream: bool
     model: str
     revision: str
-    artefacts: dict[str, str]
+    artefacts: Mapping[str, str]
     features: FeaturesRecord | None
     plan: PlanRecord | None
-    attempts: tuple[AttemptRecord, ...]
+    attempts: tuple[Attempt, ...]
     outcome: str
     status: int
     prompt_tokens: int
@@ -110,7 +89,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     always_large_microusd: int = 0
 
     @property
-    def answer(self) -> AttemptRecord | None:
+    def answer(self) -> Attempt | None:
         """The attempt whose answer went to the client, None if none did."""
         for attempt in self.attempts:
             if attempt.outcome in {"committed", "broken"}:
@@ -118,8 +97,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What the ledger knows of a request besides its plan and attempts. `started` is wall-clock seconds."""
 
     decision_id: str
@@ -133,8 +111,7 @@ class Request:
     artefacts: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """How it ended for the client: HTTP status, the word for it, and the tokens it received."""
 
     status: int
@@ -145,8 +122,7 @@ class Outcome:
     ttft_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
+class Allowed(msgspec.Struct, frozen=True):
     """The client-given names that may be in a record (lower case for headers)."""
 
     headers: Collection[str] = ()
@@ -178,16 +154,16 @@ def build(
         stream=request.stream,
         model=request.model[:MAX_VALUE_CHARS],
         revision=request.revision,
-        artefacts=dict(request.artefacts),
+        artefacts=request.artefacts,
         features=None if plan is None else _features(plan.features, allowed),
         plan=None if plan is None else _plan(plan),
-        attempts=tuple(_attempt(attempt) for attempt in attempts),
+        attempts=tuple(attempts),
         outcome=outcome.word,
         status=outcome.status,
         prompt_tokens=outcome.prompt_tokens,
         completion_tokens=outcome.completion_tokens,
-        cost_microusd=sum(attempt.cost_microusd for attempt in attempts),
-        wasted_tokens=sum(each.completion_tokens for each in attempts if each.outcome in {"rejected", "failed"}),
+        cost_microusd=sum([attempt.cost_microusd for attempt in attempts]),
+        wasted_tokens=sum([each.completion_tokens for each in attempts if each.outcome in _WASTED]),
         total_s=_short(outcome.total_s),
         ttft_s=None if outcome.ttft_s is None else _short(outcome.ttft_s),
         always_large_microusd=strongest.cost_microusd(outcome.prompt_tokens, outcome.completion_tokens)
@@ -210,6 +186,7 @@ def decode(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) and isinstance(value.get("v"), int) and "decision" in value else None
 
 
+_WASTED: Final = frozenset({"rejected", "failed"})
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()
 
@@ -230,7 +207,7 @@ def _features(features: Features, allowed: Allowed) -> FeaturesRecord:
 
 
 def _only(values: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
-    return {name: values[name][:MAX_VALUE_CHARS] for name in names if name in values}
+    return {name: values[name][:MAX_VALUE_CHARS] for name in names if name in values} if names else {}
 
 
 def _plan(plan: Plan) -> PlanRecord:
@@ -238,33 +215,15 @@ def _plan(plan: Plan) -> PlanRecord:
         virtual_model=plan.virtual_model,
         rule=plan.rule,
         targets=tuple(
-            TargetRecord(target.tier, target.backend, target.card.id, target.judged, target.why_not_judged)
-            for target in plan.targets
+            [
+                TargetRecord(target.tier, target.backend, target.card.id, target.judged, target.why_not_judged)
+                for target in plan.targets
+            ]
         ),
         propensity=plan.propensity,
         expected_cost_microusd=plan.expected_cost_microusd,
-        skipped=dict(plan.skipped),
+        skipped=plan.skipped,
         reason=plan.reason,
-    )
-
-
-def _attempt(attempt: Attempt) -> AttemptRecord:
-    return AttemptRecord(
-        tier=attempt.tier,
-        backend=attempt.backend,
-        model=attempt.model,
-        outcome=attempt.outcome,
-        prompt_tokens=attempt.prompt_tokens,
-        completion_tokens=attempt.completion_tokens,
-        cost_microusd=attempt.cost_microusd,
-        started_s=_short(attempt.started_s),
-        ended_s=_short(attempt.ended_s),
-        ttft_s=None if attempt.ttft_s is None else _short(attempt.ttft_s),
-        queued_s=_short(attempt.queued_s),
-        confidence=attempt.confidence,
-        commit_reason=attempt.commit_reason,
-        why=attempt.why,
-        usage_estimated=attempt.usage_estimated,
     )
 
 

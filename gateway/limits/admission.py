@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,6 +31,79 @@ class _Line:
         estimate = self.service_s * max(1, ahead) / self.concurrency
         return min(MAX_RETRY_S, max(MIN_RETRY_S, estimate))
 
+    async def wait(self, tier: str, within_s: float) -> None:
+        """Wait for a place, at most so long and only if the queue has room."""
+        if len(self.waiting) >= self.queue:
+            raise Overloaded(
+                f"tier {tier!r} is full: {self.running} running, {len(self.waiting)} waiting; try again later",
+                code="queue_full",
+                retry_after_s=self.retry_after_s(),
+            )
+        loop = asyncio.get_running_loop()
+        place: asyncio.Future[None] = loop.create_future()
+        self.waiting.append(place)
+        timer = loop.call_later(within_s, _expire, place, tier)
+        is_held = False
+        try:
+            await place
+            is_held = True
+        finally:
+            timer.cancel()
+            if not is_held:
+                self._give_up(place)
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self.running -= 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Give free places to those who waited longest; their place counts as held from here on."""
+        while self.waiting and self.running < self.concurrency:
+            place = self.waiting.popleft()
+            if not place.done():
+                self.running += 1
+                place.set_result(None)
+
+    def _give_up(self, place: asyncio.Future[None]) -> None:
+        """Stop waiting; a place that was given in the same moment is handed on."""
+        if place in self.waiting:
+            self.waiting.remove(place)
+        elif place.done() and not place.cancelled() and place.exception() is None:
+            self.leave()
+
+
+class Place:
+    """Async context manager: a place on one tier, held while the `async with` lasts. Written out, as it is hot."""
+
+    __slots__ = ("_clock", "_deadline", "_line", "_started", "_tier")
+
+    def __init__(self, line: _Line | None, tier: str, deadline: float, clock: Callable[[], float]) -> None:
+        self._line = line
+        self._tier = tier
+        self._deadline = deadline
+        self._clock = clock
+        self._started = 0.0
+
+    async def __aenter__(self) -> None:
+        line = self._line
+        if line is None:
+            return
+        now = self._started = self._clock()
+        if now >= self._deadline:
+            raise DeadlineExceeded(f"tier {self._tier!r}: the request's deadline passed before a place was free")
+        if line.running < line.concurrency and not line.waiting:
+            line.running += 1
+            return
+        await line.wait(self._tier, self._deadline - now)
+        self._started = self._clock()
+
+    async def __aexit__(self, *_: object) -> None:
+        line = self._line
+        if line is not None:
+            line.service_s += _WEIGHT * (self._clock() - self._started - line.service_s)
+            line.leave()
+
 
 class TierAdmission:
     """Bounds how much runs on each tier: first come, first served. For one event loop; a place is never lost.
@@ -52,7 +124,7 @@ class TierAdmission:
         for name, tier in wanted.items():
             line = self._lines.setdefault(name, _Line(tier.concurrency, tier.queue))
             line.concurrency, line.queue = tier.concurrency, tier.queue
-            self._wake(line)
+            line.wake()
 
     def running(self, tier: str) -> int:
         """Return how many places are held."""
@@ -68,69 +140,12 @@ class TierAdmission:
         """Return the tiers that have bounds."""
         return tuple(self._lines)
 
-    @asynccontextmanager
-    async def slot(self, tier: str, *, deadline: float) -> AsyncIterator[None]:
+    def slot(self, tier: str, *, deadline: float) -> Place:
         """Hold a place on the tier; Overloaded when its queue is full, DeadlineExceeded when time is up.
 
         A name that is no tier (a model called directly, outside all tiers) is not bounded.
         """
-        line = self._lines.get(tier)
-        if line is None:
-            yield
-            return
-        await self._enter(line, tier, deadline)
-        started = self._clock()
-        try:
-            yield
-        finally:
-            line.service_s += _WEIGHT * (self._clock() - started - line.service_s)
-            self._leave(line)
-
-    async def _enter(self, line: _Line, tier: str, deadline: float) -> None:
-        now = self._clock()
-        if now >= deadline:
-            raise DeadlineExceeded(f"tier {tier!r}: the request's deadline passed before a place was free")
-        if line.running < line.concurrency and not line.waiting:
-            line.running += 1
-            return
-        if len(line.waiting) >= line.queue:
-            raise Overloaded(
-                f"tier {tier!r} is full: {line.running} running, {len(line.waiting)} waiting; try again later",
-                code="queue_full",
-                retry_after_s=line.retry_after_s(),
-            )
-        loop = asyncio.get_running_loop()
-        place: asyncio.Future[None] = loop.create_future()
-        line.waiting.append(place)
-        timer = loop.call_later(deadline - now, _expire, place, tier)
-        is_held = False
-        try:
-            await place
-            is_held = True
-        finally:
-            timer.cancel()
-            if not is_held:
-                self._give_up(line, place)
-
-    def _give_up(self, line: _Line, place: asyncio.Future[None]) -> None:
-        """Leave the line; a place that was given in the same moment is handed on."""
-        if place in line.waiting:
-            line.waiting.remove(place)
-        elif place.done() and not place.cancelled() and place.exception() is None:
-            self._leave(line)
-
-    def _leave(self, line: _Line) -> None:
-        line.running -= 1
-        self._wake(line)
-
-    @staticmethod
-    def _wake(line: _Line) -> None:
-        """Give free places to those who waited longest; their place counts as held from here on."""
-        while line.waiting and line.running < line.concurrency:
-            place = line.waiting.popleft()
-            if not place.done():
-                line.running += 1
-                place.set_result(None)
+        return Place(self._lines.get(tier), tier, deadline, self._clock)
 
 
 def _expire(place: asyncio.Future[None], tier: str) -> None:

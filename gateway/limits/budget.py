@@ -1,8 +1,5 @@
 """Money before and after: reserve what a request may cost, settle what it did cost, refund what failed."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 from headrace.contracts.principal import Principal
@@ -28,28 +25,12 @@ class Budget(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Bill:
-    """What a request has cost so far; the pipeline writes it, `reserved` settles it."""
-
-    cost_microusd: int = 0
-
-
-@asynccontextmanager
-async def reserved(budget: Budget, principal: Principal, cost_microusd: int) -> AsyncIterator[Bill]:
-    """Reserve around one request: settles what the bill says in the end, also after a failure that cost something.
-
-    A request that cost nothing is refunded whole. Failed and cancelled attempts that used tokens are on the bill.
-    """
-    reservation = await budget.reserve(principal, cost_microusd)
-    bill = Bill()
-    try:
-        yield bill
-    finally:
-        if bill.cost_microusd:
-            await reservation.settle(bill.cost_microusd)
-        else:
-            await reservation.refund()
+async def close(reservation: Reservation, cost_microusd: int) -> None:
+    """End a reservation: settle what the request cost, also where it failed after tokens were used, else refund it."""
+    if cost_microusd:
+        await reservation.settle(cost_microusd)
+    else:
+        await reservation.refund()
 
 
 class Unlimited:

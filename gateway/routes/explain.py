@@ -34,7 +34,7 @@ class ExplainRoute:
 
 def as_object(plan: Plan) -> JsonObject:
     """Return a plan as JSON-ready values: features, rule, targets, what was skipped and why, expected cost."""
-    features: dict[str, Any] = asdict(plan.features)
+    features: dict[str, Any] = msgspec.structs.asdict(plan.features)
     del features["headers"]
     return {
         "object": "headrace.plan",

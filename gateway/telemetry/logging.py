@@ -72,31 +72,33 @@ class Log:
         self._logger.info(event, **fields)
 
     def request(self, record: Record) -> None:
-        """Log one finished request with its decision."""
+        """Log one finished request with its decision; `timestamp` is when it began."""
         if not self._requests:
             return
         plan, answer = record.plan, record.answer
-        self._logger.info(
-            "request",
-            request=record.request,
-            decision=record.decision,
-            key=record.key,
-            tenant=record.tenant,
-            endpoint=record.endpoint,
-            status=record.status,
-            outcome=record.outcome,
-            rule=None if plan is None else plan.rule,
-            difficulty=None if record.features is None else record.features.difficulty,
-            tier=None if answer is None else answer.tier,
-            model=None if answer is None else answer.model,
-            attempts=len(record.attempts),
-            prompt_tokens=record.prompt_tokens,
-            completion_tokens=record.completion_tokens,
-            cost_microusd=record.cost_microusd,
-            ttft_s=record.ttft_s,
-            total_s=record.total_s,
-            revision=record.revision,
-        )
+        line = {
+            "event": "request",
+            "timestamp": record.time,
+            "request": record.request,
+            "decision": record.decision,
+            "key": record.key,
+            "tenant": record.tenant,
+            "endpoint": record.endpoint,
+            "status": record.status,
+            "outcome": record.outcome,
+            "rule": None if plan is None else plan.rule,
+            "difficulty": None if record.features is None else record.features.difficulty,
+            "tier": None if answer is None else answer.tier,
+            "model": None if answer is None else answer.model,
+            "attempts": len(record.attempts),
+            "prompt_tokens": record.prompt_tokens,
+            "completion_tokens": record.completion_tokens,
+            "cost_microusd": record.cost_microusd,
+            "ttft_s": record.ttft_s,
+            "total_s": record.total_s,
+            "revision": record.revision,
+        }
+        self._writer.write(_encode(line))
 
 
 class _Output:

@@ -12,7 +12,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from headrace.gateway.ledger.record import AttemptRecord, Record
+from headrace.contracts.routing import Attempt
+from headrace.gateway.ledger.record import Record
 from headrace.gateway.telemetry.tables import Counters, Histograms
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
@@ -142,7 +143,7 @@ class Metrics:
         """Return the text for GET /metrics and its content type."""
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
-    def _observe_attempt(self, attempt: AttemptRecord) -> None:
+    def _observe_attempt(self, attempt: Attempt) -> None:
         tier, model = attempt.tier, attempt.model
         self._attempts.add(1, tier, model, attempt.outcome)
         self._prompt.add(attempt.prompt_tokens, tier, model)

@@ -8,7 +8,8 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from headrace.gateway.ledger.record import AttemptRecord, Record
+from headrace.contracts.routing import Attempt
+from headrace.gateway.ledger.record import Record
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -108,7 +109,7 @@ def _request_attributes(record: Record, operation: str) -> "dict[str, AttributeV
     return attributes
 
 
-def _attempt_attributes(attempt: AttemptRecord, operation: str) -> "dict[str, AttributeValue]":
+def _attempt_attributes(attempt: Attempt, operation: str) -> "dict[str, AttributeValue]":
     return {
         OPERATION: operation,
         PROVIDER: attempt.backend,

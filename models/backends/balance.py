@@ -46,7 +46,10 @@ class Balancer:
 
     def is_live(self, now: float) -> bool:
         """True while at least one endpoint may be tried."""
-        return any(self._may_try(state, now) for state in self._states)
+        for state in self._states:  # noqa: SIM110  (asked twice a request: a generator costs more than the question)
+            if self._may_try(state, now):
+                return True
+        return False
 
     def take(self, affinity: str, now: float, *, without: frozenset[int] = frozenset()) -> int:
         """Choose an endpoint and count the request on it; pair with `give`. BackendUnavailable when all rest."""

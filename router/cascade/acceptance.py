@@ -10,9 +10,10 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
+
+import msgspec
 
 from headrace.contracts.errors import ConfigError
 from headrace.contracts.routing import Confidence
@@ -30,8 +31,7 @@ _LOW_RANK: Final = 0.15
 _UNSEEN: Final = "no calibration for this model and domain"
 
 
-@dataclass(frozen=True, slots=True)
-class Curve:
+class Curve(msgspec.Struct, frozen=True):
     """sigmoid(level[domain] + slopes . features)."""
 
     slopes: tuple[float, ...]
@@ -56,8 +56,7 @@ class Curve:
 _REACH: Final = {"mean": -6.0, "least": -12.0, "low": -8.0, "length": 8.0, "cut": 1.0}
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCalibration:
+class ModelCalibration(msgspec.Struct, frozen=True):
     """The curves of one model: horizon or WHOLE (JSON's under "json:") -> curve; base: domain -> share right."""
 
     curves: Mapping[str, Curve]

@@ -67,24 +67,23 @@ class Try:
             prompt_tokens=self._plan.features.prompt_tokens,
             clock=self._clock,
         )
-        async with AsyncExitStack() as resources:
-            await resources.enter_async_context(admission.slot(self._target.tier, deadline=self._context.deadline))
-            record.admitted()
-            try:
-                if self._call.stream:
-                    return await self._streamed(record, resources)
-                return await self._whole(record)
-            except (BackendError, DeadlineExceeded) as error:
+        try:
+            if self._call.stream:
+                return await self._streamed(record, admission)
+            return await self._whole(record, admission)
+        except (BackendError, DeadlineExceeded) as error:
+            if record.is_admitted:
                 record.close("failed", why=str(error), is_unmetered=isinstance(error, DeadlineExceeded))
-                raise
-            except asyncio.CancelledError:
+            raise
+        except asyncio.CancelledError:
+            if record.is_admitted:
                 is_late = self._clock() >= self._context.deadline
                 record.close(
                     "failed" if is_late else "cancelled",
                     why="the request's deadline passed" if is_late else "the client left",
                     is_unmetered=True,
                 )
-                raise
+            raise
 
     def _upstream_call(self) -> UpstreamCall:
         return UpstreamCall(
@@ -96,8 +95,10 @@ class Try:
             cache_salt=self._context.cache_salt,
         )
 
-    async def _whole(self, record: OpenAttempt) -> Answer | Rejected:
-        completion = await self._backend.complete(self._upstream_call())
+    async def _whole(self, record: OpenAttempt, admission: Admission) -> Answer | Rejected:
+        async with admission.slot(self._target.tier, deadline=self._context.deadline):
+            record.admitted()
+            completion = await self._backend.complete(self._upstream_call())
         record.tally.add_whole(completion)
         if not completion.choices:
             raise BackendProtocol("the answer has no choices")
@@ -116,31 +117,34 @@ class Try:
         stripped = strip_completion(completion, self._call, record.tally)
         return Answer(self._target, verdict.reason, verdict.confidence, completion=stripped)
 
-    async def _streamed(self, record: OpenAttempt, resources: AsyncExitStack) -> Answer | Rejected:
-        upstream = self._backend.stream(self._upstream_call())
-        late: Callable[[], Awaitable[Sequence[Chunk]]] | None = None
-        if self._bench is None:
-            resources.push_async_callback(upstream.aclose)
-            held = await _first(upstream, record.tally)
-            verdict = Verdict(keep=True, reason=self._unjudged)
-        else:
-            probe = Probe(upstream, self._bench, record.tally)
-            resources.push_async_callback(probe.close)
-            verdict = self._settled(await probe.judge(), record)
-            held, late = probe.take_held(), probe.late
-        record.judged(verdict)
-        if verdict.reason is None:
-            await resources.aclose()
-            record.close("rejected")
-            return Rejected()
-        stream = Stream(
-            held,
-            upstream,
-            late=late,
-            record=record,
-            strip=Strip(self._call, is_probed=self._bench is not None),
-            resources=resources.pop_all(),
-        )
+    async def _streamed(self, record: OpenAttempt, admission: Admission) -> Answer | Rejected:
+        async with AsyncExitStack() as resources:
+            await resources.enter_async_context(admission.slot(self._target.tier, deadline=self._context.deadline))
+            record.admitted()
+            upstream = self._backend.stream(self._upstream_call())
+            late: Callable[[], Awaitable[Sequence[Chunk]]] | None = None
+            if self._bench is None:
+                resources.push_async_callback(upstream.aclose)
+                held = await _first(upstream, record.tally)
+                verdict = Verdict(keep=True, reason=self._unjudged)
+            else:
+                probe = Probe(upstream, self._bench, record.tally)
+                resources.push_async_callback(probe.close)
+                verdict = self._settled(await probe.judge(), record)
+                held, late = probe.take_held(), probe.late
+            record.judged(verdict)
+            if verdict.reason is None:
+                await resources.aclose()
+                record.close("rejected")
+                return Rejected()
+            stream = Stream(
+                held,
+                upstream,
+                late=late,
+                record=record,
+                strip=Strip(self._call, is_probed=self._bench is not None),
+                resources=resources.pop_all(),
+            )
         return Answer(self._target, verdict.reason, verdict.confidence, stream=stream)
 
     def _settled(self, verdict: Verdict, record: OpenAttempt) -> Verdict:

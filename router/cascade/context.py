@@ -1,10 +1,9 @@
 """What the cascade needs to know about one request beside the call and its plan."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(msgspec.Struct, frozen=True):
     """started and deadline: seconds of the clock the cascade was built with (in production the loop's own).
 
     request_id: made by the gateway. cache_salt, affinity: opaque, passed on to the backend.

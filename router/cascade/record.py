@@ -27,11 +27,13 @@ class OpenAttempt:
         self._clock = clock
         self._started = clock()
         self._queued_s = 0.0
+        self.is_admitted = False
         self._is_closed = False
         self._verdict = Verdict(keep=False)
 
     def admitted(self) -> None:
         """Note the end of the wait for a place on the tier."""
+        self.is_admitted = True
         self._queued_s = self._clock() - self._started
 
     def judged(self, verdict: Verdict) -> None:
@@ -57,10 +59,10 @@ class OpenAttempt:
             prompt_tokens=tally.prompt_tokens,
             completion_tokens=tally.completion_tokens,
             cost_microusd=card.price.cost_microusd(tally.prompt_tokens, tally.completion_tokens),
-            started_s=self._started - start,
-            ended_s=self._clock() - start,
-            ttft_s=None if first is None else first - start,
-            queued_s=self._queued_s,
+            started_s=round(self._started - start, 6),
+            ended_s=round(self._clock() - start, 6),
+            ttft_s=None if first is None else round(first - start, 6),
+            queued_s=round(self._queued_s, 6),
             confidence=self._verdict.confidence,
             commit_reason=self._verdict.reason,
             why=why or self._verdict.why,

@@ -1,7 +1,8 @@
 """Whether an answer may be kept: the judge's word, the form of the answer, and what the policy says when unsure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from headrace.contracts.chat import ChatCall, JsonObject
 from headrace.contracts.policy import LowConfidence
@@ -10,8 +11,7 @@ from headrace.contracts.routing import CommitReason
 from headrace.router.cascade.validity import fault
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """keep: commit for `reason`; else escalate because of `why`. confidence: calibrated P(right), where judged."""
 
     keep: bool
@@ -20,8 +20,7 @@ class Verdict:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Bench:
+class Bench(msgspec.Struct, frozen=True):
     """The judge, set to one request and one model. Pure; evidence is natural logs, oldest first."""
 
     judge: AnswerJudge

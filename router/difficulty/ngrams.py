@@ -5,9 +5,9 @@ from `start` to `end` hash to (H[end] - H[start]) * P**-start, so all n-grams of
 one product (Karp and Rabin, 1987; P is odd, hence invertible).
 """
 
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -33,8 +33,7 @@ _CHARS_FROM: Final = np.uint32(TABLE_SIZE)
 _ORDER_SEEDS: Final = {order: np.uint64(order) for order in CHAR_ORDERS}
 
 
-@dataclass(frozen=True, slots=True)
-class Ngrams:
+class Ngrams(msgspec.Struct, frozen=True):
     """Slots of one text (with repeats), words and word pairs first, and its word hashes before they are cut to slots.
 
     Characters' slots are shifted by TABLE_SIZE, so that one array indexes the two weight tables laid end to end.
@@ -90,8 +89,7 @@ def ngrams(text: str) -> Ngrams:
 
 def known_bits(word_hashes: U64) -> Bits:
     """Return the bit of each word in the table of known words."""
-    bits: Bits = ((word_hashes * _PAIR) >> _KNOWN_SHIFT).astype(np.int64)
-    return bits
+    return ((word_hashes * _PAIR) >> _KNOWN_SHIFT).view(np.int64)
 
 
 def _word_hashes(raw: npt.NDArray[np.uint8], running: U64) -> U64:

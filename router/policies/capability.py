@@ -1,13 +1,12 @@
 """What a model must be able to do for one request, and whether it can."""
 
-from dataclasses import dataclass
+import msgspec
 
 from headrace.contracts.chat import ChatCall
 from headrace.contracts.models import Capability, ModelCard
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(msgspec.Struct, frozen=True):
     """One thing the request needs: the capability, the request field that asks for it, and its words for people."""
 
     capability: Capability
@@ -15,8 +14,7 @@ class Need:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class Lack:
+class Lack(msgspec.Struct, frozen=True):
     """Why a model cannot take a request: the request field to blame, the reason, and OpenAI's error code if any."""
 
     field: str

@@ -35,9 +35,9 @@ ORDER: Final[Mapping[Operator, Callable[[float, float], bool]]] = {
 
 def holds(condition: Condition, features: Features) -> bool:
     """Tell whether the condition holds for these features. Pure."""
+    if isinstance(condition, Comparison):
+        return compare(condition.op, signal_value(condition, features), condition.value)
     match condition:
-        case Comparison():
-            return compare(condition.op, signal_value(condition, features), condition.value)
         case AllOf():
             return all(holds(part, features) for part in condition.parts)
         case AnyOf():

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from headrace.contracts.chat import ChatCall
+from headrace.contracts.errors import ConfigError
 from headrace.contracts.policy import Limits, Policy, Rule, Tier, VirtualModel
 from headrace.contracts.routing import Features, Plan, PreviousTurn, Target
 from headrace.router.policies.conditions import holds, mentions
@@ -72,7 +73,7 @@ def _homes(policy: Policy, backends: tuple[str, ...]) -> tuple[Tier, ...]:
 def _routed(ask: Ask, model: VirtualModel, is_calibrated: IsCalibrated, previous: PreviousTurn | None) -> Plan:
     policy, call, features = ask.policy, ask.call, ask.features
     options = survey(ask, policy.tiers, model.limits)
-    rule = next(rule for rule in model.select if rule.when is None or holds(rule.when, features))
+    rule = _first_match(model, features)
     order = [tier.id for tier in policy.tiers]
     reasons = [f"rule {rule.id!r} chose {rule.use!r}"]
     start = _settle(rule.use, order, options, reasons)
@@ -80,7 +81,6 @@ def _routed(ask: Ask, model: VirtualModel, is_calibrated: IsCalibrated, previous
         start = previous.tier
         reasons.append(f"the conversation stays on {start!r}")
     targets = _judging(ask, model, _chain(start, model, order, options), is_calibrated, reasons)
-    named_on_failure = dict.fromkeys(tier for failure in model.on_failure for tier in failure.then)
     return Plan(
         virtual_model=model.name,
         revision=policy.revision,
@@ -93,12 +93,20 @@ def _routed(ask: Ask, model: VirtualModel, is_calibrated: IsCalibrated, previous
         limits=model.limits,
         failure_targets={
             tier: _marked(options.able[tier], "taken after a failure")
-            for tier in named_on_failure
+            for failure in model.on_failure
+            for tier in failure.then
             if tier in options.able
         },
         expected_cost_microusd=expected_cost(targets, call, features.prompt_tokens, features.difficulty),
         reason="; ".join(reasons),
     )
+
+
+def _first_match(model: VirtualModel, features: Features) -> Rule:
+    for rule in model.select:
+        if rule.when is None or holds(rule.when, features):
+            return rule
+    raise ConfigError(f"{model.name!r} has no default rule; let the last one stand without 'when'")
 
 
 def _settle(wanted: str, order: list[str], options: Options, reasons: list[str]) -> str:

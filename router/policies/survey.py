@@ -1,8 +1,9 @@
 """Which tiers could answer a request at all: capabilities, context length, cost bound, then liveness."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from headrace.contracts.chat import ChatCall
 from headrace.contracts.errors import InvalidRequest, Overloaded
@@ -17,8 +18,7 @@ RETRY_AFTER_S: Final = 5.0
 IsLive = Callable[[str], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """One request to plan: the policy it is pinned to, the call, its features, and which backends are up."""
 
     policy: Policy
@@ -27,8 +27,7 @@ class Ask:
     is_live: IsLive
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(msgspec.Struct, frozen=True):
     """What could answer: tier id -> target, weakest first; and why each other tier cannot."""
 
     able: Mapping[str, Target]
@@ -51,7 +50,7 @@ def survey(ask: Ask, tiers: Sequence[Tier], limits: Limits) -> Options:
         else:
             skipped[tier.id] = found
     if able:
-        return Options(able, {tier: why for tier, why in skipped.items() if tier not in able})
+        return Options(able, {tier: why for tier, why in skipped.items() if tier not in able} if skipped else {})
     listed = "; ".join(f"{tier}: {why}" if tier else why for tier, why in skipped.items())
     if len(lacks) < len(tiers):
         message = f"no tier that can serve this request is up ({listed}); try again later"
@@ -63,7 +62,8 @@ def survey(ask: Ask, tiers: Sequence[Tier], limits: Limits) -> Options:
 def _pick(ask: Ask, tier: Tier, wanted: tuple[Need, ...], limits: Limits) -> Target | Lack | str:
     """Return the tier's backend for this request: the domain's specialist, else the default; or why there is none."""
     found: Lack | str = ""
-    for backend in dict.fromkeys((tier.specialists.get(ask.features.domain, tier.default), tier.default)):
+    specialist = tier.specialists.get(ask.features.domain, tier.default)
+    for backend in (tier.default,) if specialist == tier.default else (specialist, tier.default):
         card = ask.policy.cards[backend]
         lacking = lack(card, ask.call, wanted, ask.features.prompt_tokens) or _too_dear(ask, card, limits)
         if lacking is None and ask.is_live(backend):

@@ -1,7 +1,8 @@
 """Plans, attempts and ledger records for tests of what records them."""
 
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from headrace.contracts.models import ModelCard, Price
 from headrace.contracts.policy import Limits

@@ -1,10 +1,10 @@
 """A conversation and its answer, neutral of endpoint: chat, completions (later responses, messages) are codecs over it.
 
-Wire-facing shapes are msgspec Structs (decoded straight from bytes on the hot path); the rest are frozen dataclasses.
+All are msgspec Structs: what comes from the wire is decoded straight from bytes, and what is made once a request is
+made in C (docs/decisions/0007).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -14,16 +14,14 @@ Endpoint = Literal["chat", "completions"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One turn as the router sees it: role and plain text (text parts joined by newlines)."""
 
     role: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChatCall:
+class ChatCall(msgspec.Struct, frozen=True):
     """One validated request.
 
     model: the name the client asked for. messages: what the router reads. `wire` holds every validated request field
@@ -46,7 +44,7 @@ class ChatCall:
     tools: tuple[JsonObject, ...] = ()
     tool_choice: str | JsonObject | None = None
     response_format: JsonObject | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = {}
     user: str | None = None
 
     @property
@@ -134,8 +132,7 @@ class Completion(msgspec.Struct):
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingCall:
+class EmbeddingCall(msgspec.Struct, frozen=True):
     """Texts (or token id lists) to embed with one model; `dimensions` truncates and renormalises."""
 
     model: str

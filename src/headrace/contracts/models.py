@@ -1,7 +1,9 @@
 """What a model can do and what it costs."""
 
-from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+import math
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
 from typing import Literal
 
 Capability = Literal["stream", "logprobs", "tools", "json_schema", "embeddings"]
@@ -13,11 +15,20 @@ class Price:
 
     input_usd_per_mtok: Decimal
     output_usd_per_mtok: Decimal
+    _whole: tuple[int, int, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        given = (self.input_usd_per_mtok, self.output_usd_per_mtok)
+        prices = [
+            Fraction(price) if price.is_finite() else Fraction(0) for price in given
+        ]  # validation refuses the rest
+        unit = math.lcm(*(price.denominator for price in prices))
+        object.__setattr__(self, "_whole", (*(int(price * unit) for price in prices), unit))
 
     def cost_microusd(self, prompt_tokens: int, completion_tokens: int) -> int:
         """Return the cost of one attempt in whole micro-USD, rounded half up."""
-        exact = prompt_tokens * self.input_usd_per_mtok + completion_tokens * self.output_usd_per_mtok
-        return int(exact.to_integral_value(rounding=ROUND_HALF_UP))
+        of_input, of_output, unit = self._whole
+        return (2 * (prompt_tokens * of_input + completion_tokens * of_output) + unit) // (2 * unit)
 
 
 @dataclass(frozen=True, slots=True)

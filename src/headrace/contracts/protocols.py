@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from headrace.contracts.chat import ChatCall, Chunk, Completion, EmbeddingCall, Usage
 from headrace.contracts.models import ModelCard
 from headrace.contracts.routing import Confidence, Difficulty
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamCall:
+class UpstreamCall(msgspec.Struct, frozen=True):
     """One attempt as a backend sees it.
 
     probe: ask for token log-probabilities even if the client did not. deadline: loop-clock seconds at which to give up.
@@ -61,8 +61,7 @@ class Backend(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Embeddings:
+class Embeddings(msgspec.Struct, frozen=True):
     """vectors[i] belongs to inputs[i], float32 little-endian bytes, `dimensions` numbers each."""
 
     vectors: Sequence[bytes]

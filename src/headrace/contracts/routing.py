@@ -1,8 +1,9 @@
 """How a request is judged, planned, tried and recorded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from headrace.contracts.models import ModelCard
 from headrace.contracts.policy import FailureRule, Limits, LowConfidence
@@ -24,8 +25,7 @@ CommitReason = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Difficulty:
+class Difficulty(msgspec.Struct, frozen=True):
     """Question-side judgement. value in 0..1: calibrated P(large tier right and small tier wrong)."""
 
     value: float
@@ -34,8 +34,7 @@ class Difficulty:
     artefact: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(msgspec.Struct, frozen=True):
     """Every named signal a rule may ask for, computed once per request."""
 
     difficulty: float
@@ -48,20 +47,18 @@ class Features:
     language: str
     key: str
     tenant: str
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class PreviousTurn:
+class PreviousTurn(msgspec.Struct, frozen=True):
     """Where a conversation stands, for affinity: the tier that answered last and the difficulty it was judged at."""
 
     tier: str
     difficulty: float
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """One candidate: a backend on a tier."""
 
     tier: str
@@ -71,8 +68,7 @@ class Target:
     why_not_judged: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What will be tried, decided before any model is called.
 
     targets: in order of escalation. skipped: tier id -> why the planner left it out (capability, context, ...).
@@ -89,14 +85,13 @@ class Plan:
     low_confidence: LowConfidence | None
     on_failure: tuple[FailureRule, ...]
     limits: Limits
-    failure_targets: Mapping[str, Target] = field(default_factory=dict)
+    failure_targets: Mapping[str, Target] = {}
     expected_cost_microusd: int = 0
     propensity: float = 1.0
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
     """One try on one backend, finished. Times in seconds from the start of the request; ttft None if no token came."""
 
     tier: str
@@ -116,8 +111,7 @@ class Attempt:
     usage_estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Confidence:
+class Confidence(msgspec.Struct, frozen=True):
     """Answer-side judgement. value: calibrated P(answer is right). enough: may be kept under max_risk.
 
     final: no further token can change the decision now.

@@ -1,12 +1,12 @@
 import msgspec
 
-from headrace.gateway.codecs.fields import FORWARDED, Sampling, forwarded, is_set
+from headrace.gateway.codecs.fields import FORWARDED, Fields, Sampling, is_set
 
 READ = msgspec.json.Decoder(Sampling).decode
 
 
 def test_only_what_the_client_set_is_forwarded() -> None:
-    assert forwarded(READ(b'{"model":"m","temperature":0.0,"n":2}')) == {"temperature": 0.0, "n": 2}
+    assert Fields(*FORWARDED).of(READ(b'{"model":"m","temperature":0.0,"n":2}')) == {"temperature": 0.0, "n": 2}
 
 
 def test_every_forwarded_name_is_a_field() -> None:

@@ -1,5 +1,3 @@
-from dataclasses import FrozenInstanceError
-
 import pytest
 
 from headrace.router.cascade import runner
@@ -9,7 +7,7 @@ from headrace.router.cascade.context import RunContext
 def test_a_context_is_frozen_and_shares_nothing_by_default() -> None:
     context = RunContext("req_1", 1.0, 2.0)
     assert (context.cache_salt, context.affinity) == ("", "")
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         context.deadline = 3.0  # type: ignore[misc]
 
 

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from msgspec.structs import replace
 
 from headrace.contracts.routing import Target
 from headrace.router.policies.cost import attempt_cost, expected_cost
