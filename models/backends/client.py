@@ -131,7 +131,8 @@ class HttpBackend:
         target = self._targets[index][call.chat.endpoint]
         # An engine refuses an id that is still running: a second attempt of one request needs its own.
         request = target.request(body, f"{call.request_id}-{next(_numbers):x}")
-        connection, answer = await self._connect(target, call, streamed=streamed)
+        connection = self._pool.idle(target) or await self._connect(target, call)
+        answer = self._answer_on(connection, call, streamed=streamed)
         is_open = False
         try:
             try:
@@ -140,7 +141,7 @@ class HttpBackend:
                 answer.close()
                 if not connection.was_used:
                     raise
-                _, answer = await self._connect(target, call, streamed=streamed, fresh=True)
+                answer = self._answer_on(await self._connect(target, call), call, streamed=streamed)
                 await answer.start(request)
             if answer.status != _OK:
                 await self._refuse(answer)
@@ -150,22 +151,23 @@ class HttpBackend:
                 answer.close()
         return answer
 
-    async def _connect(
-        self, target: Target, call: UpstreamCall, *, streamed: bool, fresh: bool = False
-    ) -> tuple[Response, Answer]:
-        now = asyncio.get_running_loop().time()
-        left_s = max(call.deadline - now, 0.0)
+    async def _connect(self, target: Target, call: UpstreamCall) -> Response:
+        """Return a fresh connection."""
+        left_s = max(call.deadline - asyncio.get_running_loop().time(), 0.0)
         try:
-            connection = await self._pool.connection(target, within_s=left_s, fresh=fresh)
+            return await self._pool.connect(target, within_s=left_s)
         except NoConnection as exc:
             if asyncio.get_running_loop().time() >= call.deadline:
                 raise DeadlineExceeded(f"backend {self.id!r}: the deadline passed before it was connected") from exc
             raise BackendUnavailable(f"backend {self.id!r}: {exc}; is its address right?") from exc
-        return connection, Answer(
+
+    def _answer_on(self, connection: Response, call: UpstreamCall, *, streamed: bool) -> Answer:
+        now = asyncio.get_running_loop().time()
+        return Answer(
             connection,
             backend=self.id,
             timeouts=self._timeouts,
-            first_byte_s=self._timeouts.first_byte_s if streamed else left_s,
+            first_byte_s=self._timeouts.first_byte_s if streamed else max(call.deadline - now, 0.0),
             since=now,
             deadline=call.deadline,
         )

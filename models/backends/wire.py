@@ -241,17 +241,17 @@ class Pool:
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
-    async def connection(self, target: Target, *, within_s: float, fresh: bool = False) -> Response:
-        """Return a connection to `start` a request on, made anew if `fresh` or none is idle; NoConnection.
+    def idle(self, target: Target) -> Response | None:
+        """Return an idle connection to `start` a request on, None where there is none. Always close it.
 
-        Always close it. One that was used before may turn out to be dead: ask again for a fresh one.
+        It was used before, so it may turn out to be dead: ask for a fresh one then.
         """
-        idle = self._idle.setdefault(target.address, deque())
-        while idle and not fresh:
+        idle = self._idle.get(target.address)
+        while idle:
             response = idle.pop()
             if response.take():
                 return response
-        return await self._connect(target, idle, min(within_s, self._connect_s))
+        return None
 
     def close(self) -> None:
         """End every idle connection."""
@@ -262,7 +262,10 @@ class Pool:
                 response.abort()
         self._idle.clear()
 
-    async def _connect(self, target: Target, idle: deque[Response], within_s: float) -> Response:
+    async def connect(self, target: Target, *, within_s: float) -> Response:
+        """Return a fresh connection to `start` a request on, NoConnection where none can be made. Always close it."""
+        within_s = min(within_s, self._connect_s)
+        idle = self._idle.setdefault(target.address, deque())
         host, port, is_tls = target.address
         if is_tls and self._tls is None:
             self._tls = ssl.create_default_context()

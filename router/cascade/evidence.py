@@ -18,7 +18,7 @@ class Evidence:
 
     def __init__(self, *, json: bool) -> None:
         self._answer = ValueScanner(counts_bare_text=True) if json else None
-        self._arguments = ValueScanner(counts_bare_text=False)
+        self._arguments: ValueScanner | None = None
         self.values: list[float] = []
 
     def add(self, choice: ChunkChoice) -> int:
@@ -32,12 +32,14 @@ class Evidence:
     def take(self, entries: Sequence[TokenLogprob], said: JsonObject) -> None:
         """Take entries and the delta or message that they wrote."""
         text = said.get("content") or ""
-        has_tool_calls = bool(said.get("tool_calls"))
-        if reasoning_text(said) and not has_tool_calls:
-            entries = _ending(entries, text)
-        spoken = _length(entries, text) if has_tool_calls else len(entries)
-        self.values.extend(_values(entries[:spoken], self._answer))
-        self.values.extend(_values(entries[spoken:], self._arguments))
+        if not said.get("tool_calls"):
+            spoken = _ending(entries, text) if reasoning_text(said) else entries
+            self.values.extend(_values(spoken, self._answer))
+            return
+        self._arguments = self._arguments or ValueScanner(counts_bare_text=False)
+        until = _length(entries, text)
+        self.values.extend(_values(entries[:until], self._answer))
+        self.values.extend(_values(entries[until:], self._arguments))
 
 
 def answer_evidence(choice: Choice, *, json: bool) -> list[float]:

@@ -89,7 +89,7 @@ class _Chain:
         self._trail = trail
         self._before = len(trail)
         self._at = 0
-        self._recovery = Recovery(plan)
+        self._recovery: Recovery | None = None
         self.target = plan.targets[0]
 
     @property
@@ -110,10 +110,11 @@ class _Chain:
 
     def recover(self, error: BackendError) -> float:
         """Move to what the failure rules say and return the pause before it; raise the error when nothing is left."""
-        tier = self._recovery.after(error, self.target.tier)
+        recovery = self._recovery = self._recovery or Recovery(self._plan)
+        tier = recovery.after(error, self.target.tier)
         if tier is None:
             raise error
-        pause_s = self._recovery.pause_s(error, tier) if tier == self.target.tier else 0.0
+        pause_s = recovery.pause_s(error, tier) if tier == self.target.tier else 0.0
         if tier != self.target.tier:
             later = [i for i, each in enumerate(self._plan.targets) if i > self._at and each.tier == tier]
             self._at = later[0] if later else len(self._plan.targets)

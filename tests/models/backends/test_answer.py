@@ -21,7 +21,7 @@ async def opened(pool: Pool, upstream: Upstream, *, first_byte_s: float = 5.0) -
     target = Target(f"{upstream.url}/chat/completions", {})
     now = asyncio.get_running_loop().time()
     timeouts = Timeouts(first_byte_s=first_byte_s, between_s=0.1)
-    connection = await pool.connection(target, within_s=5)
+    connection = pool.idle(target) or await pool.connect(target, within_s=5)
     answer = Answer(connection, backend="b", timeouts=timeouts, first_byte_s=first_byte_s, since=now, deadline=now + 9)
     await answer.start(target.request(b'{"stream": true}', "req_1"))
     return answer

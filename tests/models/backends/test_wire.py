@@ -59,7 +59,7 @@ async def serving(peer: Peer) -> AsyncIterator[str]:
 
 async def ask(pool: Pool, url: str) -> tuple[int, bytes]:
     target = Target(url, {})
-    response = await pool.connection(target, within_s=5)
+    response = pool.idle(target) or await pool.connect(target, within_s=5)
     try:
         await response.start(target.request(b"{}", "req_1"))
         parts = []
@@ -74,7 +74,7 @@ async def test_the_request_has_its_path_host_headers_and_body() -> None:
     peer = Peer(OK + b"Content-Length: 2\r\n\r\nhi")
     async with serving(peer) as url, Pool() as pool:
         target = Target(f"{url}?a=1", {"Authorization": "Bearer k"})
-        response = await pool.connection(target, within_s=5)
+        response = pool.idle(target) or await pool.connect(target, within_s=5)
         await response.start(target.request(b'{"n":1}', "req_7"))
         response.close()
 
@@ -121,7 +121,7 @@ async def test_an_answer_left_unread_costs_its_connection() -> None:
     peer = Peer(answer, answer)
     async with serving(peer) as url, Pool() as pool:
         target = Target(url, {})
-        response = await pool.connection(target, within_s=5)
+        response = pool.idle(target) or await pool.connect(target, within_s=5)
         await response.start(target.request(b"{}", "req_1"))
         response.close()
         assert await ask(pool, url) == (200, b"hello")
@@ -160,7 +160,7 @@ async def test_a_reader_far_behind_stops_the_sender_and_loses_nothing() -> None:
     peer = Peer(OK + b"Content-Length: %d\r\n\r\n" % size + b"x" * size)
     async with serving(peer) as url, Pool() as pool:
         target = Target(url, {})
-        response = await pool.connection(target, within_s=5)
+        response = pool.idle(target) or await pool.connect(target, within_s=5)
         await response.start(target.request(b"{}", "req_1"))
         await asyncio.sleep(0.05)
         first = await response.read()
@@ -175,7 +175,7 @@ async def test_a_reader_far_behind_stops_the_sender_and_loses_nothing() -> None:
 async def test_aborting_wakes_the_reader() -> None:
     async with serving(Peer(OK + b"Content-Length: 9\r\n\r\n")) as url, Pool() as pool:
         target = Target(url, {})
-        response = await pool.connection(target, within_s=5)
+        response = pool.idle(target) or await pool.connect(target, within_s=5)
         await response.start(target.request(b"{}", "req_1"))
         asyncio.get_running_loop().call_soon(response.abort)
         with pytest.raises(OSError, match="cut short"):
@@ -186,15 +186,15 @@ async def test_aborting_wakes_the_reader() -> None:
 async def test_no_connection_is_told_apart() -> None:
     async with Pool() as pool:
         with pytest.raises(NoConnection, match="refused"):
-            await pool.connection(Target(f"{refused_url()}/x", {}), within_s=5)
+            await pool.connect(Target(f"{refused_url()}/x", {}), within_s=5)
         with pytest.raises(NoConnection, match="in 0 s"):
-            await pool.connection(Target("http://127.0.0.1:9/x", {}), within_s=0)
+            await pool.connect(Target("http://127.0.0.1:9/x", {}), within_s=0)
 
 
 async def test_tls_is_checked_against_the_system_s_authorities() -> None:
     async with serving(Peer()) as url, Pool() as pool:
         with pytest.raises(NoConnection) as caught:
-            await pool.connection(Target(url.replace("http:", "https:"), {}), within_s=5)
+            await pool.connect(Target(url.replace("http:", "https:"), {}), within_s=5)
     assert isinstance(caught.value.__cause__, ssl.SSLError | OSError)
 
 
@@ -224,6 +224,6 @@ async def test_a_fresh_connection_can_be_had_while_others_idle() -> None:
     peer = Peer(answer)
     async with serving(peer) as url, Pool() as pool:
         await ask(pool, url)
-        response = await pool.connection(Target(url, {}), within_s=5, fresh=True)
+        response = await pool.connect(Target(url, {}), within_s=5)
         assert not response.was_used
         response.close()
