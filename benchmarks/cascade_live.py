@@ -9,6 +9,7 @@ live, the time to the first token of committed streams against the small model a
 import argparse
 import asyncio
 import csv
+import os
 import random
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -206,6 +207,7 @@ async def _live(questions: Sequence[str], options: argparse.Namespace) -> list[P
             gateway=options.gateway,
             direct=options.direct,
             direct_model=options.direct_model,
+            direct_key=os.environ.get("VLLM_API_KEY", ""),
             virtual_model=VIRTUAL_MODEL,
         )
 
@@ -214,7 +216,7 @@ def main() -> None:
     """Compose, measure what URLs were given for, write the result file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gateway", help="base URL of a running gateway, with /v1")
-    parser.add_argument("--direct", help="base URL of the small model's engine, with /v1")
+    parser.add_argument("--direct", help="base URL of the small model's engine, with /v1; its key: VLLM_API_KEY")
     parser.add_argument("--direct-model", default=SMALL, help="the small model's name there")
     options = parser.parse_args()
     settings = load_settings()

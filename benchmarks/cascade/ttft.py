@@ -1,7 +1,7 @@
 """Time to the first token the client sees: through the gateway, for committed streams, against the model directly."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,14 +31,16 @@ async def measure(
     direct: str,
     direct_model: str,
     virtual_model: str,
+    direct_key: str = "",
 ) -> list[Paired]:
     """Ask every question both ways, one request in flight, the order of the two turning with each question."""
     pairs = []
+    headers_of = {direct: {"Authorization": f"Bearer {direct_key}"} if direct_key else {}}
     for number, question in enumerate(questions):
         first: dict[str, tuple[float, aiohttp.typedefs.LooseHeaders]] = {}
         ways = [("direct", direct, direct_model), ("gateway", gateway, virtual_model)]
         for way, url, model in ways if number % 2 else reversed(ways):
-            first[way] = await _first_token(session, url, model, f"{question} ")
+            first[way] = await _first_token(session, url, model, f"{question} ", headers_of.get(url, {}))
         headers: Any = first["gateway"][1]
         model = headers.get("x-headrace-model", "")
         attempts = int(headers.get("x-headrace-attempts", "1"))
@@ -46,7 +48,9 @@ async def measure(
     return pairs
 
 
-async def _first_token(session: aiohttp.ClientSession, url: str, model: str, question: str) -> tuple[float, Any]:
+async def _first_token(
+    session: aiohttp.ClientSession, url: str, model: str, question: str, headers: Mapping[str, str]
+) -> tuple[float, Any]:
     body = {
         "model": model,
         "messages": [{"role": "user", "content": question}],
@@ -55,7 +59,7 @@ async def _first_token(session: aiohttp.ClientSession, url: str, model: str, que
         "stream": True,
     }
     started = time.perf_counter()
-    async with session.post(f"{url.rstrip('/')}/chat/completions", json=body) as response:
+    async with session.post(f"{url.rstrip('/')}/chat/completions", json=body, headers=headers) as response:
         response.raise_for_status()
         seconds = None
         async for chunk in _chunks(response):
