@@ -58,7 +58,7 @@ tests: $(VENV)  ## all tests, in both environments, with a coverage floor for ev
 docs-test: $(VENV)  ## what README and docs show: code runs, commands and files exist
 	@$(BIN)/python -m pytest -q tests/docs
 
-bench: $(VENV)  ## one benchmark: make bench NAME=gateway_overhead | cascade_live | engine
+bench: $(VENV)  ## one benchmark: make bench NAME=gateway_overhead | cascade_live | engine | max_risk
 	@test -n "$(NAME)" || { echo "make bench: say which, as in 'make bench NAME=gateway_overhead'"; exit 2; }
 	@$(BIN)/python -m benchmarks.$(NAME)
 
