@@ -73,6 +73,7 @@ async def measure(form: Form, args: argparse.Namespace, folder: Path) -> list[Wi
         context_tokens=CONTEXT_TOKENS,
         share=share,
         engine_args=entry.engine_args,
+        capabilities=frozenset(entry.card.capabilities),
         most_running=max(AT_ONCE),
     )
     windows = []

@@ -42,11 +42,15 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class RestartLimits:
-    """Backoff between restarts, and how many failures in a row mean "down"; `stable_s` of service forgives them."""
+    """Backoff between restarts, and after how many in a row a failure means "down"; `stable_s` of service forgives them.
+
+    most_at_start: for a process that has never served: who waits for it should soon hear why it does not come.
+    """
 
     first_s: float = 1.0
     longest_s: float = 30.0
     most: int = 5
+    most_at_start: int = 1
     stable_s: float = 120.0
 
 
@@ -132,14 +136,16 @@ class Supervisor:
     async def _keep_running(self, spec: ProcessSpec) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
+        has_served = False
         while not self._stopping.is_set():
             ready_since, reason = await self._run_once(spec)
             if self._stopping.is_set():
                 break
+            has_served |= ready_since is not None
             if ready_since is not None and loop.time() - ready_since >= self._limits.stable_s:
                 failures = 0
             failures += 1
-            if failures > self._limits.most:
+            if failures > (self._limits.most if has_served else self._limits.most_at_start):
                 self._set(spec.name, "down", f"{reason} ({failures} times in a row; log: {spec.log.name})")
                 return
             pause_s = min(self._limits.first_s * 2.0 ** (failures - 1), self._limits.longest_s)

@@ -78,12 +78,21 @@ async def test_a_crash_loop_ends_in_down_with_the_last_error_as_reason(tmp_path:
         with pytest.raises(EngineError, match="engine did not start: ended with status 1: ValueError: no such weights"):
             await supervisor.wait_ready()
         (status,) = supervisor.statuses()
-        assert (status.state, status.restarts) == ("down", 2)
+        assert (status.state, status.restarts) == ("down", 1)
+        assert "2 times in a row" in status.detail
+
+
+async def test_a_process_that_has_served_gets_more_tries(tmp_path: Path) -> None:
+    async with Supervisor(tmp_path / "run", limits=QUICK) as supervisor:
+        supervisor.start(spec(tmp_path, "import time; open(up, 'w').close(); time.sleep(0.2)"))
+        await until(lambda: supervisor.statuses()[0].state == "down")
+        (status,) = supervisor.statuses()
+        assert status.restarts == 2
         assert "3 times in a row" in status.detail
 
 
 async def test_a_start_that_takes_too_long_says_what_it_waited_for(tmp_path: Path) -> None:
-    limits = RestartLimits(most=0)
+    limits = RestartLimits(most_at_start=0)
     async with Supervisor(tmp_path / "run", limits=limits) as supervisor:
         supervisor.start(spec(tmp_path, "import time; time.sleep(600)", start_s=0.3))
         with pytest.raises(EngineError, match=r"not ready in 0\.3 s, waiting for a word in the log"):
@@ -94,7 +103,7 @@ async def test_a_failed_warm_up_counts_as_a_failed_start(tmp_path: Path) -> None
     async def ready(_: Callable[[str], None]) -> None:
         raise EngineError("it answered 500")
 
-    async with Supervisor(tmp_path / "run", limits=RestartLimits(most=0)) as supervisor:
+    async with Supervisor(tmp_path / "run", limits=RestartLimits(most_at_start=0)) as supervisor:
         supervisor.start(spec(tmp_path, SERVE, ready))
         with pytest.raises(EngineError, match="it answered 500"):
             await supervisor.wait_ready()
@@ -115,7 +124,7 @@ async def test_a_broken_readiness_check_leaves_nobody_waiting(tmp_path: Path) ->
 
 async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
     missing = ProcessSpec("engine", ("/no/such/python",), {}, tmp_path / "log", spec(tmp_path, "").ready)
-    async with Supervisor(tmp_path / "run", limits=RestartLimits(most=0)) as supervisor:
+    async with Supervisor(tmp_path / "run", limits=RestartLimits(most_at_start=0)) as supervisor:
         supervisor.start(missing)
         with pytest.raises(EngineError, match="/no/such/python"):
             await supervisor.wait_ready()
