@@ -42,7 +42,7 @@ class ProcessSpec:
 
 @dataclass(frozen=True, slots=True)
 class RestartLimits:
-    """Backoff between restarts, and after how many in a row a failure means "down"; `stable_s` of service forgives them.
+    """Backoff between restarts, and how many in a row are tried before "down"; `stable_s` of service forgives them.
 
     most_at_start: for a process that has never served: who waits for it should soon hear why it does not come.
     """
