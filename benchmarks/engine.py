@@ -145,7 +145,7 @@ def main() -> None:
 
 def _vllm_version() -> str:
     site = next(ENGINE_PYTHON.parents[1].glob("lib/python*/site-packages/vllm*.dist-info"))
-    return site.name.split("-")[1]
+    return site.name.removesuffix(".dist-info").split("-")[1]
 
 
 if __name__ == "__main__":

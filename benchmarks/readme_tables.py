@@ -40,6 +40,11 @@ CHOSEN: Final[dict[str, Sequence[Column]]] = {
         Column("peak MB", "process", "after load", "peak_rss_mb"),
         Column("cold start s", "process", "at start", "cold_start_s"),
     ),
+    "engine": tuple(
+        Column(f"{heading}, {at_once[1:]} in flight", mode, at_once, "tokens_per_s")
+        for at_once in ("c1", "c8", "c32")
+        for heading, mode in (("int8", "int8"), ("bf16", "bf16"), ("int8 with logprobs", "int8, logprobs"))
+    ),
     "cascade_live": (
         Column("right %, all", "record", "all", "accuracy_percent"),
         Column("right %, easy", "record", "easy", "accuracy_percent"),
