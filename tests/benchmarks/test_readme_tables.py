@@ -17,7 +17,7 @@ def results(tmp_path: Path) -> Path:
         + f"{STAMP}headrace,plain,c32,requests_per_s,2000,2100.4,2200,4\n"
         + f"{STAMP}direct,plain,c32,requests_per_s,9000,9100,9200,4\n"
     )
-    (tmp_path / "engine.csv").write_text(HEAD + f"{STAMP}smollm2 int8,,c8,tokens_per_s,270,278,290,3\n")
+    (tmp_path / "some_bench.csv").write_text(HEAD + f"{STAMP}smollm2 int8,,c8,tokens_per_s,270,278,290,3\n")
     return tmp_path
 
 
@@ -32,7 +32,7 @@ def test_medians_stand_under_their_headings_with_what_they_were_run_on(results: 
 
 
 def test_a_table_without_chosen_columns_shows_all_of_them(results: Path) -> None:
-    page = readme_tables.fill(PAGE.format(name="engine"), results)
+    page = readme_tables.fill(PAGE.format(name="some_bench"), results)
     assert "|  | tokens_per_s c8 |" in page
     assert "| smollm2 int8 | 278 |" in page
 
@@ -43,7 +43,7 @@ def test_a_benchmark_without_results_says_how_to_get_them(results: Path) -> None
 
 
 def test_filling_twice_changes_nothing(results: Path) -> None:
-    once = readme_tables.fill(PAGE.format(name="engine"), results)
+    once = readme_tables.fill(PAGE.format(name="some_bench"), results)
     assert readme_tables.fill(once, results) == once
 
 
