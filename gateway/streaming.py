@@ -94,7 +94,10 @@ class ChatEvents:
         return _DONE
 
     def _choice(self, choice: ChunkChoice) -> JsonObject | None:
-        delta = clean_message(choice.delta)
+        delta = choice.delta
+        if len(delta) == 1 and delta.get("content") and choice.index in self._spoken:  # nearly every chunk
+            return self._shaped(choice, delta)
+        delta = clean_message(delta)
         delta.pop("role", None)
         if choice.index not in self._spoken:
             self._spoken.add(choice.index)
@@ -106,6 +109,10 @@ class ChatEvents:
             delta["tool_calls"] = [self._tool(choice.index, call, n) for n, call in enumerate(delta["tool_calls"])]
         if not delta and choice.finish_reason is None and choice.logprobs is None:
             return None
+        return self._shaped(choice, delta)
+
+    @staticmethod
+    def _shaped(choice: ChunkChoice, delta: JsonObject) -> JsonObject:
         return {
             "index": choice.index,
             "delta": delta,
