@@ -13,7 +13,14 @@ from typing import Final
 from tests.gates.shape import source_files
 
 FLOOR: Final = 80.0
-LOWER: Final[Mapping[str, tuple[float, str]]] = {}
+LOWER: Final[Mapping[str, tuple[float, str]]] = {
+    "gateway/wiring/processes.py": (60.0, "starts real engines: tests/e2e runs it in the gateway's own process"),
+    "models/backends/guardian.py": (30.0, "is a process of its own: the supervisor's tests watch it from outside"),
+    "models/build/__main__.py": (0.0, "the engine environment's command: imports and their tests run it as one"),
+    "src/headrace/cli/serve.py": (35.0, "runs until it is stopped: tests/e2e runs it as a command"),
+    "src/headrace/cli/up.py": (35.0, "runs until it is stopped: tests/e2e runs it as a command"),
+    "src/headrace/setup/readying.py": (70.0, "shows how engines start: tests/e2e runs it inside `headrace up`"),
+}
 
 
 def shortfalls(measured: Mapping[str, float], sources: list[str]) -> list[str]:
