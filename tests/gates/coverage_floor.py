@@ -19,7 +19,7 @@ LOWER: Final[Mapping[str, tuple[float, str]]] = {
     "models/build/__main__.py": (0.0, "the engine environment's command: imports and their tests run it as one"),
     "src/headrace/cli/serve.py": (35.0, "runs until it is stopped: tests/e2e runs it as a command"),
     "src/headrace/cli/up.py": (35.0, "runs until it is stopped: `make test` itself begins with its first half"),
-    "src/headrace/setup/readying.py": (70.0, "shows how engines start: tests/e2e runs it inside `headrace up`"),
+    "src/headrace/setup/readying.py": (70.0, "prepares environment and models: `make test` itself begins with it"),
 }
 
 
