@@ -37,7 +37,7 @@ from headrace.router.policies.planner import make_plan
 class Pipeline:
     """Answers requests on whatever revision is current. Safe to share between tasks.
 
-    clock: the loop's, in seconds; wall: seconds since 1970.
+    clock: the loop's, in seconds; wall: seconds since 1970; random: a fresh number in [0, 1) for strategies that draw.
     """
 
     revisions: Revisions
@@ -48,13 +48,14 @@ class Pipeline:
     conversations: Conversations
     clock: Callable[[], float]
     wall: Callable[[], float]
+    random: Callable[[], float]
 
     async def answer(self, exchange: Exchange, call: ChatCall, dialect: Dialect) -> None:
         """Answer one validated call on its exchange; whatever happens to it, it is settled and recorded."""
         principal = exchange.principal
         revision = self.revisions.current
         key = affinity_key(revision.policy, call, principal)
-        plan = self.plan(revision, call, principal, exchange.headers(), key)
+        plan = self.plan(revision, call, principal, exchange.headers(), key, draw=self.random())
         story = Story(exchange, revision, call, dialect, plan, self.wall())
         try:
             reservation = await self.budget.reserve(principal, plan.expected_cost_microusd)
@@ -72,8 +73,17 @@ class Pipeline:
         finally:
             self.recorder.record(story)
 
-    def plan(self, revision: Revision, call: ChatCall, principal: Principal, headers: dict[str, str], key: str) -> Plan:
-        """Judge the question and plan, calling no model. `explain` shows exactly this."""
+    def plan(
+        self,
+        revision: Revision,
+        call: ChatCall,
+        principal: Principal,
+        headers: dict[str, str],
+        key: str,
+        *,
+        draw: float | None = None,
+    ) -> Plan:
+        """Judge the question and plan, calling no model. `explain` shows exactly this, with no number drawn."""
         features = extract(call, self.difficulty, principal=principal, headers=headers)
         return make_plan(
             revision.policy,
@@ -82,6 +92,8 @@ class Pipeline:
             is_live=revision.is_live,
             is_calibrated=self._is_calibrated,
             previous=self.conversations.previous(key),
+            draw=draw,
+            affinity=key,
         )
 
     async def _run(self, story: Story, key: str) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from headrace.contracts.policy import Policy, VirtualModel
+from headrace.router.policies.strategies import reach
 
 
 class Readiness:
@@ -26,16 +27,17 @@ class Readiness:
             if waiting:
                 return tuple(f"tier {tier} has not answered yet" for tier in waiting)
             self._all_answered = True
+        order = [tier.id for tier in policy.tiers]
         live = {tier.id for tier in policy.tiers if any(map(is_live, tier.backend_ids()))}
         return tuple(
             f"no tier of {model.name} is live"
             for model in policy.virtual_models.values()
-            if live.isdisjoint(_tiers_of(model))
+            if live.isdisjoint(_tiers_of(model, order))
         )
 
 
-def _tiers_of(model: VirtualModel) -> set[str]:
-    named = {rule.use for rule in model.select}
+def _tiers_of(model: VirtualModel, order: list[str]) -> set[str]:
+    named = {tier for rule in model.select for tier in reach(rule.use, order)}
     if model.on_low_confidence is not None:
         named.update(model.on_low_confidence.then)
     for rule in model.on_failure:

@@ -44,7 +44,10 @@ class TargetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PlanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was decided before any model was called."""
+    """What was decided before any model was called.
+
+    propensity: probability with which the first target was chosen. scores: what the rule's strategy compared, by tier.
+    """
 
     virtual_model: str
     rule: str
@@ -53,6 +56,7 @@ class PlanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     expected_cost_microusd: int
     skipped: Mapping[str, str] = {}
     reason: str = ""
+    scores: Mapping[str, float] = {}
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -224,6 +228,7 @@ def _plan(plan: Plan) -> PlanRecord:
         expected_cost_microusd=plan.expected_cost_microusd,
         skipped=plan.skipped,
         reason=plan.reason,
+        scores=plan.scores,
     )
 
 

@@ -33,7 +33,7 @@ class ExplainRoute:
 
 
 def as_object(plan: Plan) -> JsonObject:
-    """Return a plan as JSON-ready values: features, rule, targets, what was skipped and why, expected cost."""
+    """Return a plan as JSON-ready values: features, rule, targets, what was skipped and why, cost, scores."""
     features: dict[str, Any] = msgspec.structs.asdict(plan.features)
     del features["headers"]
     return {
@@ -47,6 +47,7 @@ def as_object(plan: Plan) -> JsonObject:
         "skipped": dict(plan.skipped),
         "expected_cost_usd": plan.expected_cost_microusd / 1_000_000,
         "propensity": plan.propensity,
+        "scores": dict(plan.scores),
         "limits": asdict(plan.limits),
     }
 

@@ -15,6 +15,7 @@ from headrace.contracts.policy import (
     Probe,
     Rule,
     Tier,
+    Use,
     VirtualModel,
 )
 from headrace.gateway.settings.edge import BackendEdge, ConfigEdge, LimitsEdge, PriceEdge, VirtualModelEdge
@@ -83,14 +84,15 @@ def served_ids(catalogue: Cards) -> list[str]:
 def build_policy(
     edge: ConfigEdge,
     conditions: Mapping[Keys, Condition],
+    uses: Mapping[Keys, Use],
     cards: Mapping[str, ModelCard],
     revision: str,
 ) -> Policy:
-    """Return the policy; `conditions` holds the parsed `when` of each rule by its path."""
+    """Return the policy; `conditions` and `uses` hold the parsed `when` and `use` of each rule by its path."""
     tiers = tuple(
         Tier(tier.id, tier.default, dict(tier.specialists), tier.concurrency, tier.queue) for tier in edge.tiers
     )
-    models = {name: _virtual_model(name, model, conditions) for name, model in edge.virtual_models.items()}
+    models = {name: _virtual_model(name, model, conditions, uses) for name, model in edge.virtual_models.items()}
     return Policy(revision, tiers, models, dict(cards), dict(edge.aliases))
 
 
@@ -156,9 +158,12 @@ def _price(edge: PriceEdge) -> Price:
     return Price(edge.input_usd_per_mtok, edge.output_usd_per_mtok)
 
 
-def _virtual_model(name: str, edge: VirtualModelEdge, conditions: Mapping[Keys, Condition]) -> VirtualModel:
+def _virtual_model(
+    name: str, edge: VirtualModelEdge, conditions: Mapping[Keys, Condition], uses: Mapping[Keys, Use]
+) -> VirtualModel:
+    here: Keys = ("virtual_models", name, "select")
     rules = tuple(
-        Rule(rule.id, conditions.get(("virtual_models", name, "select", index, "when")), rule.use)
+        Rule(rule.id, conditions.get((*here, index, "when")), uses[*here, index, "use"])
         for index, rule in enumerate(edge.select)
     )
     low = edge.on_low_confidence

@@ -4,6 +4,7 @@ Shape only: words, numbers and their bounds. What the words refer to is checked 
 """
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
@@ -90,12 +91,52 @@ class TierEdge(_Edge):
     queue: int = Field(default=64, ge=0, le=100_000)
 
 
+class WeightedEdge(_Edge):
+    """Split requests at random by the share of each tier; the shares add up to 1."""
+
+    strategy: Literal["weighted"]
+    tiers: dict[Name, Annotated[float, Field(ge=0, le=1)]] = Field(min_length=1, max_length=64)
+
+
+class CanaryEdge(_Edge):
+    """Send a share of the requests to another tier."""
+
+    strategy: Literal["canary"]
+    use: Name
+    to: Name
+    share: float = Field(gt=0, lt=1)
+
+
+class EpsilonEdge(_Edge):
+    """Send requests to a tier, and with probability `epsilon` to any able one."""
+
+    strategy: Literal["epsilon"]
+    use: Name
+    epsilon: float = Field(gt=0, le=1)
+
+
+class QualityAtCostEdge(_Edge):
+    """Choose the most predicted quality minus `lambda` times the expected cost in milli-USD."""
+
+    strategy: Literal["quality_at_cost"]
+    quality_per_milliusd: float = Field(alias="lambda", ge=0, le=1_000_000)
+
+
+StrategyEdge = WeightedEdge | CanaryEdge | EpsilonEdge | QualityAtCostEdge
+STRATEGIES: Final[Mapping[str, type[StrategyEdge]]] = {
+    "weighted": WeightedEdge,
+    "canary": CanaryEdge,
+    "epsilon": EpsilonEdge,
+    "quality_at_cost": QualityAtCostEdge,
+}
+
+
 class RuleEdge(_Edge):
-    """One rule; `when` is parsed on its own (conditions.py)."""
+    """One rule; `when` and `use` are parsed on their own (conditions.py, strategies.py)."""
 
     id: Name
     when: Any = None
-    use: Name
+    use: Any
 
 
 class ProbeEdge(_Edge):
@@ -193,7 +234,12 @@ def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a config file, for editors and for the published copy."""
     schema = ConfigEdge.model_json_schema()
     schema["$defs"]["Condition"] = CONDITION_SCHEMA
-    schema["$defs"]["RuleEdge"]["properties"]["when"] = {"$ref": "#/$defs/Condition"}
+    rule = schema["$defs"]["RuleEdge"]["properties"]
+    rule["when"] = {"$ref": "#/$defs/Condition"}
+    rule["use"] = {
+        "anyOf": [{"type": "string"}, *({"$ref": f"#/$defs/{edge.__name__}"} for edge in STRATEGIES.values())]
+    }
+    schema["$defs"].update({edge.__name__: edge.model_json_schema() for edge in STRATEGIES.values()})
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "headrace config"
     return schema

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from headrace.contracts.errors import ConfigError
 from headrace.contracts.models import ModelCard, Price
-from headrace.contracts.policy import Comparison, Condition, Policy
+from headrace.contracts.policy import Comparison, Condition, Policy, QualityAtCost, Use
 from headrace.gateway.settings.build import Cards, build_backends, build_policy, card_of
 from headrace.gateway.settings.conditions import parse_condition
 from headrace.gateway.settings.document import Document, parse, read_text
@@ -23,6 +23,7 @@ from headrace.gateway.settings.explain import explain, place_of
 from headrace.gateway.settings.keys import PLAIN_KEYS, build_keys, plain_keys
 from headrace.gateway.settings.problems import Keys as KeyPath
 from headrace.gateway.settings.problems import Problem, nearest, render_path, sort_problems
+from headrace.gateway.settings.strategies import parse_use
 from headrace.gateway.settings.tree import (
     EngineBackend,
     KeyEntry,
@@ -44,7 +45,7 @@ _STAND_IN_CARD: Final = ModelCard("", 1, frozenset(), Price(Decimal(0), Decimal(
 
 
 def packaged(name: str = "default") -> Path:
-    """Return the path of a config that ships with headrace: default, three-tier or urls-example."""
+    """Return the path of a config that ships with headrace: default, three-tier, strategies or urls-example."""
     names = sorted(path.stem for path in _CONFIGS.glob("*.yaml"))
     if name not in names:
         raise ConfigError(f"no packaged config {name!r}; {nearest(name, names)}")
@@ -101,7 +102,7 @@ class _Loader:
         self.problems.extend(self.document.problems)
         if not isinstance(self.document.value, dict):
             return None
-        conditions = self._conditions(self.document.value)
+        conditions, uses = self._rules(self.document.value)
         edge, is_policy_whole = self._edge(self.document.value)
         if edge is None:
             return None
@@ -109,7 +110,7 @@ class _Loader:
         revision = hashlib.sha256(b"\0".join((text.encode(), keys_text.encode()))).hexdigest()[:12]
         server = self._server(edge, keys)
         backends = build_backends(edge.backends, self.catalogue, self.report)
-        policy = self._policy(edge, conditions, backends, revision) if is_policy_whole else None
+        policy = self._policy(edge, conditions, uses, backends, revision) if is_policy_whole else None
         self._embeddings(edge)
         if self.problems or policy is None:
             return None
@@ -152,28 +153,33 @@ class _Loader:
             return None, False
         return ConfigEdge.model_validate({key: part for key, part in value.items() if key not in broken}), True
 
-    def _conditions(self, value: dict[str, Any]) -> dict[KeyPath, Condition]:
-        """Parse every `when` that can be found, whatever else is wrong; a broken one gets a stand-in."""
-        found: dict[KeyPath, Condition] = {}
+    def _rules(self, value: dict[str, Any]) -> tuple[dict[KeyPath, Condition], dict[KeyPath, Use]]:
+        """Parse every `when` and `use` that can be found, whatever else is wrong; a broken one gets a stand-in."""
+        conditions: dict[KeyPath, Condition] = {}
+        uses: dict[KeyPath, Use] = {}
         models = value.get("virtual_models")
         for name, model in models.items() if isinstance(models, dict) else ():
             rules = model.get("select") if isinstance(model, dict) else None
             for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+                path: KeyPath = ("virtual_models", name, "select", index)
                 if isinstance(rule, dict) and rule.get("when") is not None:
-                    path: KeyPath = ("virtual_models", name, "select", index, "when")
-                    parsed = parse_condition(rule["when"], path, self.report)
-                    found[path] = parsed or Comparison("tenant", "eq", f"\0{index}")
-        return found
+                    parsed = parse_condition(rule["when"], (*path, "when"), self.report)
+                    conditions[*path, "when"] = parsed or Comparison("tenant", "eq", f"\0{index}")
+                if isinstance(rule, dict) and "use" in rule:
+                    use = parse_use(rule["use"], (*path, "use"), self.report, from_env=self.document.from_env)
+                    uses[*path, "use"] = use or QualityAtCost(0.0)
+        return conditions, uses
 
     def _policy(
         self,
         edge: ConfigEdge,
         conditions: Mapping[KeyPath, Condition],
+        uses: Mapping[KeyPath, Use],
         backends: Mapping[str, EngineBackend | UrlBackend],
         revision: str,
     ) -> Policy:
         cards = {name: backends[name].card if name in backends else _STAND_IN_CARD for name in edge.backends}
-        policy = build_policy(edge, conditions, cards, revision)
+        policy = build_policy(edge, conditions, uses, cards, revision)
         for problem in policy_problems(policy):
             near = f"did you mean {problem.nearest!r}? " if problem.nearest else ""
             self.report(problem.path, problem.message, f"{near}{problem.cure}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -181,6 +182,7 @@ class System:
             conversations=Conversations(),
             clock=self._clock,
             wall=time.time,
+            random=random.random,
         )
 
     def _gateway(self) -> Gateway:

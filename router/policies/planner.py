@@ -4,21 +4,22 @@ The order of work: the name, then what each tier can do (capabilities, context, 
 affinity, then the chain of escalation. So difficulty never picks a tier that cannot answer.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Final
 
 from headrace.contracts.chat import ChatCall
 from headrace.contracts.errors import ConfigError
-from headrace.contracts.policy import Limits, Policy, Rule, Tier, VirtualModel
+from headrace.contracts.policy import Limits, Policy, Rule, Strategy, Tier, VirtualModel
 from headrace.contracts.routing import Features, Plan, PreviousTurn, Target
 from headrace.router.policies.conditions import holds, mentions
 from headrace.router.policies.cost import expected_cost
 from headrace.router.policies.names import resolve
-from headrace.router.policies.survey import Ask, IsLive, Options, survey
+from headrace.router.policies.strategies import choose, keeps, pick, sticky_draw
+from headrace.router.policies.survey import Ask, IsCalibrated, IsLive, Options, nearest_able, survey
 
 NOT_CALIBRATED: Final = "not calibrated for this domain"
-
-IsCalibrated = Callable[[str, str], bool]
+FIXED_DRAW: Final = 0.5
+NOTHING: Final[Mapping[str, float]] = {}
 
 
 def make_plan(
@@ -29,17 +30,21 @@ def make_plan(
     is_live: IsLive,
     is_calibrated: IsCalibrated,
     previous: PreviousTurn | None = None,
+    draw: float | None = None,
+    affinity: str = "",
 ) -> Plan:
     """Decide what will be tried. Calls no model.
 
     is_live(backend id); is_calibrated(model id, domain); previous: the conversation's last turn, for affinity.
+    draw: a random number in [0, 1) for strategies that need one, None to plan as with 0.5 and say so. affinity: the key
+    of the conversation or user; where the virtual model has an affinity, its number comes from the key instead.
     NotFound for an unknown name; InvalidRequest naming the field that no tier can serve; Overloaded when every tier
     that could serve it is down.
     """
     named = resolve(policy, call.model)
-    ask = Ask(policy, call, features, is_live)
+    ask = Ask(policy, call, features, is_live, is_calibrated, previous, draw, affinity)
     if isinstance(named, VirtualModel):
-        return _routed(ask, named, is_calibrated, previous)
+        return _routed(ask, named)
     return _named(ask, named)
 
 
@@ -70,20 +75,54 @@ def _homes(policy: Policy, backends: tuple[str, ...]) -> tuple[Tier, ...]:
     return tuple(Tier(id=home, default=backend) for home, backend in homes)
 
 
-def _routed(ask: Ask, model: VirtualModel, is_calibrated: IsCalibrated, previous: PreviousTurn | None) -> Plan:
-    policy, call, features = ask.policy, ask.call, ask.features
-    options = survey(ask, policy.tiers, model.limits)
-    rule = _first_match(model, features)
-    order = [tier.id for tier in policy.tiers]
-    reasons = [f"rule {rule.id!r} chose {rule.use!r}"]
-    start = _settle(rule.use, order, options, reasons)
-    if previous is not None and previous.tier in options.able and _stays(ask, model, rule, start, previous):
-        start = previous.tier
-        reasons.append(f"the conversation stays on {start!r}")
-    targets = _judging(ask, model, _chain(start, model, order, options), is_calibrated, reasons)
+def _routed(ask: Ask, model: VirtualModel) -> Plan:
+    options = survey(ask, ask.policy.tiers, model.limits)
+    rule = _first_match(model, ask.features)
+    if isinstance(rule.use, str):
+        reasons = [f"rule {rule.id!r} chose {rule.use!r}"]
+        start = nearest_able(rule.use, ask.policy, options)
+        if start != rule.use:
+            reasons.append(f"{options.skipped[rule.use]}, so {start!r}")
+        targets = _tried(ask, model, rule, options, start, reasons=reasons)
+        return _plan(ask, model, rule, options, targets, reasons=reasons)
+    return _drawn(ask, model, rule, rule.use, options)
+
+
+def _drawn(ask: Ask, model: VirtualModel, rule: Rule, strategy: Strategy, options: Options) -> Plan:
+    """Plan where a strategy chooses; the propensity counts every number that would have led to the same first target.
+
+    Two tiers can lead there: affinity keeps a conversation whatever is drawn, and a draft nobody may trust is left.
+    """
+    choice = choose(strategy, ask, options)
+    draw, how = _number(ask, model)
+    start = pick(choice.chances, draw)
+    by = f"; {how}" if len(choice.chances) > 1 else ""
+    reasons = [f"rule {rule.id!r}: {choice.words}{by}, so {start!r}"]
+    targets = _tried(ask, model, rule, options, start, reasons=reasons)
+    chances: dict[str, float] = {}
+    for tier, chance in choice.chances.items():
+        first = _tried(ask, model, rule, options, tier, reasons=[])[0].tier
+        chances[first] = chances.get(first, 0.0) + chance
+    if len(chances) == 1:
+        chances = dict.fromkeys(chances, 1.0)  # certain, without the rounding of a sum
+    return _plan(ask, model, rule, options, targets, reasons=reasons, chances=chances, scores=choice.scores)
+
+
+def _plan(
+    ask: Ask,
+    model: VirtualModel,
+    rule: Rule,
+    options: Options,
+    targets: tuple[Target, ...],
+    *,
+    reasons: list[str],
+    chances: Mapping[str, float] = NOTHING,
+    scores: Mapping[str, float] = NOTHING,
+) -> Plan:
+    features = ask.features
     return Plan(
         virtual_model=model.name,
-        revision=policy.revision,
+        revision=ask.policy.revision,
         rule=rule.id,
         features=features,
         targets=targets,
@@ -97,9 +136,33 @@ def _routed(ask: Ask, model: VirtualModel, is_calibrated: IsCalibrated, previous
             for tier in failure.then
             if tier in options.able
         },
-        expected_cost_microusd=expected_cost(targets, call, features.prompt_tokens, features.difficulty),
+        expected_cost_microusd=expected_cost(targets, ask.call, features.prompt_tokens, features.difficulty),
+        propensity=chances[targets[0].tier] if chances else 1.0,
         reason="; ".join(reasons),
+        chances=chances,
+        scores=scores,
     )
+
+
+def _number(ask: Ask, model: VirtualModel) -> tuple[float, str]:
+    """Return the number that decides a strategy, in [0, 1), and where it comes from."""
+    if ask.affinity and model.affinity.key != "none":
+        draw = sticky_draw(ask.policy.revision, ask.affinity)
+        return draw, f"{draw:.4f} stands for this {model.affinity.key}"
+    if ask.draw is None:
+        return FIXED_DRAW, f"nothing is drawn here, {FIXED_DRAW} is taken"
+    return ask.draw, f"{ask.draw:.4f} was drawn"
+
+
+def _tried(
+    ask: Ask, model: VirtualModel, rule: Rule, options: Options, start: str, *, reasons: list[str]
+) -> tuple[Target, ...]:
+    """Return what is tried when the rule chose `start`: affinity first, then the chain of escalation."""
+    previous = ask.previous
+    if previous is not None and previous.tier in options.able and _stays(ask, model, rule, start, previous):
+        start = previous.tier
+        reasons.append(f"the conversation stays on {start!r}")
+    return _judging(ask, model, _chain(start, model, ask.policy, options), reasons)
 
 
 def _first_match(model: VirtualModel, features: Features) -> Rule:
@@ -107,16 +170,6 @@ def _first_match(model: VirtualModel, features: Features) -> Rule:
         if rule.when is None or holds(rule.when, features):
             return rule
     raise ConfigError(f"{model.name!r} has no default rule; let the last one stand without 'when'")
-
-
-def _settle(wanted: str, order: list[str], options: Options, reasons: list[str]) -> str:
-    """Return the wanted tier, else the nearest stronger one that is able, else the nearest weaker one."""
-    if wanted in options.able:
-        return wanted
-    at = order.index(wanted)
-    start = next(tier for tier in (*order[at + 1 :], *reversed(order[:at])) if tier in options.able)
-    reasons.append(f"{options.skipped[wanted]}, so {start!r}")
-    return start
 
 
 def _stays(ask: Ask, model: VirtualModel, rule: Rule, start: str, previous: PreviousTurn) -> bool:
@@ -132,21 +185,22 @@ def _stays(ask: Ask, model: VirtualModel, rule: Rule, start: str, previous: Prev
         return False
     order = [tier.id for tier in ask.policy.tiers]
     is_stronger = order.index(start) > order.index(previous.tier)
-    return not is_stronger or mentions(rule.when, "difficulty")
+    return not is_stronger or mentions(rule.when, "difficulty") or keeps(rule.use, previous.tier)
 
 
-def _chain(start: str, model: VirtualModel, order: list[str], options: Options) -> tuple[Target, ...]:
+def _chain(start: str, model: VirtualModel, policy: Policy, options: Options) -> tuple[Target, ...]:
     """Return the start and, in order, each able tier of `then` that is stronger than the one before."""
     chain = [start]
-    for tier in model.on_low_confidence.then if model.on_low_confidence else ():
+    if model.on_low_confidence is None:
+        return (options.able[start],)
+    order = [tier.id for tier in policy.tiers]
+    for tier in model.on_low_confidence.then:
         if tier in options.able and order.index(tier) > order.index(chain[-1]):
             chain.append(tier)
-    return tuple(options.able[tier] for tier in chain)
+    return tuple([options.able[tier] for tier in chain])
 
 
-def _judging(
-    ask: Ask, model: VirtualModel, targets: tuple[Target, ...], is_calibrated: IsCalibrated, reasons: list[str]
-) -> tuple[Target, ...]:
+def _judging(ask: Ask, model: VirtualModel, targets: tuple[Target, ...], reasons: list[str]) -> tuple[Target, ...]:
     """Mark what is judged before commit; say why the rest is not; drop a draft nobody may trust.
 
     A model without calibration keeps only the questions that the question-side model is sure of: familiar, and less
@@ -158,7 +212,7 @@ def _judging(
     is_sure = not ask.features.unfamiliar and ask.features.difficulty <= low.max_risk
     marked: list[Target] = []
     for target in targets[:-1]:
-        why = _why_not_judged(ask, target, is_calibrated)
+        why = _why_not_judged(ask, target)
         if why == NOT_CALIBRATED and not is_sure:
             reasons.append(f"{target.card.id} is {why} and the question is not surely easy, so {target.tier!r} is left")
         else:
@@ -172,11 +226,11 @@ def _marked(target: Target, why_not_judged: str) -> Target:
     return Target(target.tier, target.backend, target.card, not why_not_judged, why_not_judged)
 
 
-def _why_not_judged(ask: Ask, target: Target, is_calibrated: IsCalibrated) -> str:
+def _why_not_judged(ask: Ask, target: Target) -> str:
     if ask.call.n > 1:
         return "n is over 1"
     if "logprobs" not in target.card.capabilities:
         return f"{target.card.id} gives no log-probabilities"
-    if not is_calibrated(target.card.id, ask.features.domain):
+    if not ask.is_calibrated(target.card.id, ask.features.domain):
         return NOT_CALIBRATED
     return ""

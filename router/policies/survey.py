@@ -9,22 +9,31 @@ from headrace.contracts.chat import ChatCall
 from headrace.contracts.errors import InvalidRequest, Overloaded
 from headrace.contracts.models import ModelCard
 from headrace.contracts.policy import Limits, Policy, Tier
-from headrace.contracts.routing import Features, Target
+from headrace.contracts.routing import Features, PreviousTurn, Target
 from headrace.router.policies.capability import Lack, Need, lack, needs
 from headrace.router.policies.cost import attempt_cost
 
 RETRY_AFTER_S: Final = 5.0
 
 IsLive = Callable[[str], bool]
+IsCalibrated = Callable[[str, str], bool]
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """One request to plan: the policy it is pinned to, the call, its features, and which backends are up."""
+    """One request to plan: the policy it is pinned to, the call, its features, and what is known around it.
+
+    is_live(backend id); is_calibrated(model id, domain); previous: the conversation's last turn; draw: a random number
+    in [0, 1), None where nothing is drawn; affinity: the key of the conversation or user, empty if unknown.
+    """
 
     policy: Policy
     call: ChatCall
     features: Features
     is_live: IsLive
+    is_calibrated: IsCalibrated
+    previous: PreviousTurn | None = None
+    draw: float | None = None
+    affinity: str = ""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -57,6 +66,15 @@ def survey(ask: Ask, tiers: Sequence[Tier], limits: Limits) -> Options:
         raise Overloaded(message, retry_after_s=RETRY_AFTER_S)
     worst = lacks[-1]  # of the strongest tier: what even that one cannot do
     raise InvalidRequest(f"no tier can serve this request: {listed}", param=worst.field, code=worst.code)
+
+
+def nearest_able(wanted: str, policy: Policy, options: Options) -> str:
+    """Return the wanted tier if it is able, else the nearest stronger one that is, else the nearest weaker one."""
+    if wanted in options.able:
+        return wanted
+    order = [tier.id for tier in policy.tiers]
+    at = order.index(wanted)
+    return next(tier for tier in (*order[at + 1 :], *reversed(order[:at])) if tier in options.able)
 
 
 def _pick(ask: Ask, tier: Tier, wanted: tuple[Need, ...], limits: Limits) -> Target | Lack | str:

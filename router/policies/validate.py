@@ -1,6 +1,7 @@
 """What is wrong with a policy beyond its syntax: every problem with its place in the document and its cure."""
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -8,22 +9,29 @@ from typing import Final
 from headrace.contracts.policy import (
     AllOf,
     AnyOf,
+    Canary,
     Comparison,
     Condition,
+    Epsilon,
     FailureRule,
     LowConfidence,
     Not,
     Policy,
+    QualityAtCost,
     Rule,
+    Use,
     VirtualModel,
+    Weighted,
 )
 from headrace.router.policies.conditions import KINDS, ORDER, Kind, is_number
 from headrace.router.policies.names import TIER_PREFIX, is_known, known_names
 from headrace.router.policies.reachability import unreachable
+from headrace.router.policies.strategies import reach
 
 MAX_RETRIES: Final = 5
 ERROR_KINDS: Final = ("any", "timeout", "unavailable", "protocol", "http_429", "http_500", "http_502", "http_503")
 HTTP_ERRORS: Final = range(400, 600)
+SHARES_TOLERANCE: Final = 1e-6
 
 Path = tuple[str | int, ...]
 
@@ -108,7 +116,7 @@ def _select(policy: Policy, here: Path, rules: tuple[Rule, ...]) -> Iterator[Pro
         if rule.id in seen:
             yield _repeated((*here, index, "id"), "rule", rule.id)
         seen.add(rule.id)
-        yield from _tier_name(policy, (*here, index, "use"), rule.use)
+        yield from _use(policy, (*here, index, "use"), rule.use)
         if rule.when is None and index < len(rules) - 1:
             yield Problem((*here, index), f"rule {rule.id!r} has no `when`", "only the last rule goes without; move it")
         elif rule.when is not None:
@@ -117,6 +125,38 @@ def _select(policy: Policy, here: Path, rules: tuple[Rule, ...]) -> Iterator[Pro
         yield Problem(
             (*here, dead.index), f"rule {dead.rule_id!r} can never match: {dead.why}", "remove it or move it further up"
         )
+
+
+def _use(policy: Policy, here: Path, use: Use) -> Iterator[Problem]:
+    match use:
+        case str():
+            yield from _tier_name(policy, here, use)
+        case Weighted():
+            yield from _shares(policy, (*here, "tiers"), use)
+        case Canary():
+            yield from _tier_name(policy, (*here, "use"), use.use)
+            yield from _tier_name(policy, (*here, "to"), use.to)
+            if use.use == use.to:
+                yield Problem((*here, "to"), f"{use.to!r} is the tier of `use` too", "name another tier")
+            if not 0 < use.share < 1:
+                yield Problem((*here, "share"), f"share {use.share}", "use a number over 0 and under 1, say 0.05")
+        case Epsilon():
+            yield from _tier_name(policy, (*here, "use"), use.use)
+            if not 0 < use.epsilon <= 1:
+                yield Problem((*here, "epsilon"), f"epsilon {use.epsilon}", "use a number over 0 up to 1, say 0.05")
+        case QualityAtCost():
+            if not (math.isfinite(use.quality_per_milliusd) and use.quality_per_milliusd >= 0):
+                yield Problem((*here, "lambda"), f"lambda {use.quality_per_milliusd}", "use 0 or more, say 0.5")
+
+
+def _shares(policy: Policy, here: Path, use: Weighted) -> Iterator[Problem]:
+    for tier, share in use.shares.items():
+        yield from _tier_name(policy, (*here, tier), tier)
+        if not 0 <= share <= 1:
+            yield Problem((*here, tier), f"share {share}", "use a number from 0 to 1")
+    total = math.fsum(use.shares.values())
+    if not abs(total - 1) <= SHARES_TOLERANCE:
+        yield Problem(here, f"the shares add up to {total:.6g}", "make them add up to 1")
 
 
 def _condition(here: Path, condition: Condition) -> Iterator[Problem]:
@@ -178,7 +218,7 @@ def _low_confidence(policy: Policy, here: Path, model: VirtualModel, low: LowCon
     if not low.then:
         yield Problem((*here, "then"), "no tier to escalate to", "name a stronger tier, or remove on_low_confidence")
     order = {tier.id: index for index, tier in enumerate(policy.tiers)}
-    used = [order[rule.use] for rule in model.select if rule.use in order]
+    used = [order[tier] for rule in model.select for tier in reach(rule.use, tuple(order)) if tier in order]
     floor = min(used, default=-1)
     for index, tier in enumerate(low.then):
         yield from _tier_name(policy, (*here, "then", index), tier)

@@ -49,6 +49,17 @@ def test_a_table_names_rule_tier_and_what_is_left_out(config: Path) -> None:
     assert "left out" in text
 
 
+def test_a_strategy_shows_its_scores_and_that_nothing_was_drawn(config: Path) -> None:
+    split = "use: {strategy: weighted, tiers: {small: 0.9, large: 0.1}}}"
+    config.write_text(CONFIG.replace("use: small}", split))
+    console = Console(record=True, width=200)
+    show(plan_for("hi", config=config, model="headrace/auto"), console)
+    text = console.export_text()
+    assert "small 0.9, large 0.1" in text
+    assert "nothing is drawn here, 0.5 is taken" in text
+    assert "propensity" in text
+
+
 def test_an_empty_question_is_refused(config: Path) -> None:
     with pytest.raises(InvalidRequest):
         app(args=["  ", "--config", str(config)])

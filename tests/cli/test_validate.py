@@ -35,7 +35,7 @@ def test_without_a_file_the_packaged_default_is_ok(capsys: pytest.CaptureFixture
     assert "headrace/auto: 7 rules, also gpt-4o-mini" in out
 
 
-@pytest.mark.parametrize("name", ["default", "three-tier", "urls-example"])
+@pytest.mark.parametrize("name", ["default", "three-tier", "strategies", "urls-example"])
 def test_every_packaged_config_is_ok_with_the_packaged_catalogue(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(str(packaged(name)), "--json") == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True

@@ -1,6 +1,9 @@
 """Steps of the pipeline that no single part shows alone."""
 
-from tests.support.gateway import Running, ask
+from collections import Counter
+from pathlib import Path
+
+from tests.support.gateway import CONFIG, Running, ask, running, settings_for
 from tests.support.upstream import Upstream
 
 
@@ -20,3 +23,35 @@ async def test_what_no_tier_can_do_is_refused_before_any_model_is_called(gateway
     status, body, _ = await gateway.post("/v1/chat/completions", ask("word " * 20_000))
     assert (status, body["error"]["param"]) == (400, "messages")
     assert small.meter.requests == 0
+
+
+SPLIT = CONFIG.replace(
+    "- {{id: default, use: small}}", "- {{id: default, use: {{strategy: weighted, tiers: {{small: 0.5, large: 0.5}}}}}}"
+)
+
+
+async def test_a_drawn_number_picks_the_tier_and_the_ledger_holds_its_probability(
+    tmp_path: Path, small: Upstream, large: Upstream
+) -> None:
+    async with running(settings_for(tmp_path, small.url, large.url, SPLIT)) as gateway:
+        seen: Counter[str] = Counter()
+        for _ in range(24):
+            _, _, headers = await gateway.post("/v1/chat/completions", ask())
+            _, found, _ = await gateway.get(f"/v1/headrace/decisions/{headers['x-headrace-decision']}")
+            assert found["plan"]["propensity"] == 0.5
+            assert found["plan"]["scores"] == {"small": 0.5, "large": 0.5}
+            seen[found["plan"]["targets"][0]["tier"]] += 1
+    assert set(seen) == {"small", "large"}, "the chance of a miss is 2 to the power of -23"
+
+
+async def test_a_conversation_stays_on_the_side_that_it_began_on(
+    tmp_path: Path, small: Upstream, large: Upstream
+) -> None:
+    config = SPLIT.replace("deadline_s: 20}}", "deadline_s: 20}}\n    affinity: {{key: user}}")
+    async with running(settings_for(tmp_path, small.url, large.url, config)) as gateway:
+        explained = [
+            (await gateway.post("/v1/headrace/explain", ask(user=f"user {i % 20}")))[1]["targets"][0]["tier"]
+            for i in range(40)
+        ]
+    assert explained[:20] == explained[20:]
+    assert set(explained) == {"small", "large"}

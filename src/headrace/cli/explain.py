@@ -71,6 +71,9 @@ def show(plan: Plan, console: Console) -> None:
         "because": plan.reason,
         "expected cost": f"${plan.expected_cost_microusd / 1_000_000:.6f}",
     }
+    if plan.scores:
+        rows["scores"] = ", ".join(f"{tier} {score:.4g}" for tier, score in plan.scores.items())
+        rows["propensity"] = f"{plan.propensity:.4g}"
     for name, value in rows.items():
         seen.add_row(name, value)
     console.print(seen)

@@ -49,12 +49,50 @@ Condition = Comparison | AllOf | AnyOf | Not
 
 
 @dataclass(frozen=True, slots=True)
+class Weighted:
+    """Split requests at random: tier id -> its share; shares are 0 or more and sum to 1."""
+
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """Send a share of the requests, over 0 and under 1, to the tier `to` and the rest to `use`."""
+
+    use: str
+    to: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Epsilon:
+    """Send requests to the tier `use`, but with probability `epsilon` to any able tier, each as likely."""
+
+    use: str
+    epsilon: float
+
+
+@dataclass(frozen=True, slots=True)
+class QualityAtCost:
+    """Choose the tier with the most predicted quality minus cost; quality is 0..1, cost is in milli-USD (0.001 USD).
+
+    quality_per_milliusd: the quality that a milli-USD must buy, written `lambda` in a config.
+    """
+
+    quality_per_milliusd: float
+
+
+Strategy = Weighted | Canary | Epsilon | QualityAtCost
+Use = str | Strategy
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """First match wins; `when` None is the mandatory default and stands last. `use` is a tier id."""
+    """First match wins; `when` None is the mandatory default and stands last. `use` is a tier id or a strategy."""
 
     id: str
     when: Condition | None
-    use: str
+    use: Use
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,9 @@ class Plan(msgspec.Struct, frozen=True):
 
     targets: in order of escalation. skipped: tier id -> why the planner left it out (capability, context, ...).
     propensity: probability with which the logged policy chose targets[0] (1.0 for deterministic rules).
+    chances: tier id -> that probability for every tier that could have stood first; empty for a
+        rule that names a tier.
+    scores: tier id -> what the rule's strategy compared; empty likewise.
     rule: id of the matched rule; "direct" for a catalogue id, "tier" for headrace/<tier>.
     """
 
@@ -89,6 +92,8 @@ class Plan(msgspec.Struct, frozen=True):
     expected_cost_microusd: int = 0
     propensity: float = 1.0
     reason: str = ""
+    chances: Mapping[str, float] = {}
+    scores: Mapping[str, float] = {}
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -3,6 +3,7 @@ import timeit
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from headrace.gateway.ledger.record import Outcome, build, decode, encode
 from tests.support.records import ANSWER, DRAFT, OUTCOME, PLAN, REQUEST, record
@@ -17,6 +18,13 @@ def test_a_record_holds_who_what_and_every_attempt() -> None:
     assert [target["tier"] for target in found["plan"]["targets"]] == ["small", "large"]
     assert [attempt["outcome"] for attempt in found["attempts"]] == ["rejected", "committed"]
     assert found["time"] == "2026-09-21T14:13:20.000+00:00"
+
+
+def test_a_record_holds_what_a_strategy_compared_and_nothing_where_none_did() -> None:
+    drawn = replace(PLAN, propensity=0.05, scores={"small": 0.95, "large": 0.05})
+    found = json.loads(encode(build(REQUEST, drawn, (ANSWER,), OUTCOME)))["plan"]
+    assert (found["propensity"], found["scores"]) == (0.05, {"small": 0.95, "large": 0.05})
+    assert "scores" not in json.loads(encode(record()))["plan"]
 
 
 def test_cost_is_the_sum_over_attempts_and_drafts_are_wasted() -> None:

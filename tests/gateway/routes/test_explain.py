@@ -9,6 +9,7 @@ async def test_explain_shows_the_plan_and_calls_no_model(gateway: Running, small
     assert [target["tier"] for target in plan["targets"]] == ["large"]
     assert plan["features"]["difficulty"] == 0.9
     assert plan["expected_cost_usd"] > 0
+    assert (plan["propensity"], plan["scores"]) == (1.0, {})
     assert small.meter.requests == large.meter.requests == 0
 
 

@@ -16,7 +16,7 @@ def test_the_published_schema_is_in_step() -> None:
     assert json.loads(PUBLISHED.read_text(encoding="utf-8")) == json_schema()
 
 
-@pytest.mark.parametrize("name", ["default", "three-tier", "urls-example"])
+@pytest.mark.parametrize("name", ["default", "three-tier", "strategies", "urls-example"])
 def test_the_packaged_configs_hold_to_the_schema(name: str) -> None:
     path = packaged(name)
     document = parse(path.read_text(encoding="utf-8"), path, {})

@@ -174,7 +174,7 @@ def test_a_problem_of_the_keys_file_is_told_in_the_keys_file(tmp_path: Path) -> 
     assert any("keys.yaml:3:17: keys[0].tennant: unknown key; did you mean 'tenant'?" in str(each) for each in told)
 
 
-@pytest.mark.parametrize("name", ["default", "three-tier", "urls-example"])
+@pytest.mark.parametrize("name", ["default", "three-tier", "strategies", "urls-example"])
 def test_every_packaged_config_loads(tmp_path: Path, name: str) -> None:
     found = load(packaged(name), environ=environ(tmp_path), catalogue=Cards())
     assert "headrace/auto" in found.policy.virtual_models

@@ -12,7 +12,13 @@ NO_TOOLS = card("small-model", capabilities=CHAT - {"logprobs"})
 def look(
     rules: object = POLICY, *, down: frozenset[str] = frozenset(), limits: Limits | None = None, **asked: object
 ) -> Options:
-    ask = Ask(rules, call(**asked), features(domain="code"), lambda backend: backend not in down)  # type: ignore[arg-type]
+    ask = Ask(
+        rules,  # type: ignore[arg-type]
+        call(**asked),  # type: ignore[arg-type]
+        features(domain="code"),
+        lambda backend: backend not in down,
+        lambda _model, _domain: True,
+    )
     return survey(ask, rules.tiers, limits or Limits())  # type: ignore[attr-defined]
 
 

@@ -7,15 +7,20 @@ from headrace.contracts.models import Price
 from headrace.contracts.policy import (
     Affinity,
     AllOf,
+    Canary,
     Comparison,
+    Epsilon,
     FailureRule,
     Limits,
     LowConfidence,
     Policy,
     Probe,
+    QualityAtCost,
     Rule,
+    Strategy,
     Tier,
     VirtualModel,
+    Weighted,
 )
 from headrace.router.policies.validate import Problem, problems
 from tests.support.routing import auto, card, hard, policy
@@ -42,6 +47,45 @@ def test_an_unknown_tier_is_named_with_the_nearest_one() -> None:
     found = only(policy(auto(select=(Rule("hard", hard(), "lage"), DEFAULT))))
     assert (found.path, found.nearest) == ((*HERE, "select", 0, "use"), "large")
     assert "small, large" in found.cure
+
+
+@pytest.mark.parametrize(
+    ("strategy", "path", "cure"),
+    [
+        (Weighted({"small": 0.5, "lage": 0.5}), ("tiers", "lage"), "small, large"),
+        (Weighted({"small": 0.5, "large": 0.6}), ("tiers",), "add up to 1"),
+        (Weighted({"small": float("nan"), "large": 0.5}), ("tiers", "small"), "from 0 to 1"),
+        (Weighted({}), ("tiers",), "add up to 1"),
+        (Canary("small", "lage", 0.1), ("to",), "small, large"),
+        (Canary("smal", "large", 0.1), ("use",), "small, large"),
+        (Canary("small", "small", 0.1), ("to",), "another tier"),
+        (Canary("small", "large", 1.0), ("share",), "under 1"),
+        (Epsilon("smal", 0.1), ("use",), "small, large"),
+        (Epsilon("small", 0.0), ("epsilon",), "over 0"),
+        (QualityAtCost(-1.0), ("lambda",), "0 or more"),
+        (QualityAtCost(float("inf")), ("lambda",), "0 or more"),
+    ],
+)
+def test_a_strategy_with_a_wrong_word_or_number_is_told(strategy: Strategy, path: tuple[str, ...], cure: str) -> None:
+    found = problems(policy(auto(select=(Rule("default", None, strategy),), on_low_confidence=None)))
+    assert found[0].path == (*HERE, "select", 0, "use", *path)
+    assert cure in found[0].cure
+
+
+def test_shares_may_miss_one_by_a_rounding_only() -> None:
+    thirds = Weighted({"small": 0.3333333, "large": 0.6666667})
+    assert problems(policy(auto(select=(Rule("default", None, thirds),)))) == []
+
+
+def test_an_unreachable_rule_with_a_strategy_is_refused_too() -> None:
+    rules = (Rule("a", hard(0.5), "large"), Rule("b", hard(0.7), Epsilon("large", 0.1)), DEFAULT)
+    assert only(policy(auto(select=rules))).path == (*HERE, "select", 1)
+
+
+def test_a_strategy_can_start_below_the_tiers_of_escalation() -> None:
+    assert problems(policy(auto(select=(Rule("default", None, Epsilon("large", 0.1)),)))) == []
+    always_large = Rule("default", None, Weighted({"small": 0.0, "large": 1.0}))
+    assert "not stronger" in only(policy(auto(select=(always_large,)))).message
 
 
 def test_an_unreachable_rule_is_refused_with_the_reason() -> None:

@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+
+from headrace.contracts.policy import Canary, Epsilon, QualityAtCost, Use, Weighted
+from headrace.gateway.settings.load import packaged
+from headrace.gateway.settings.problems import Keys
+from headrace.gateway.settings.strategies import parse_use
+from tests.support.config import SAMPLE, load_text, problems_of
+
+
+def told(value: object) -> list[tuple[Keys, str, str]]:
+    found: list[tuple[Keys, str, str]] = []
+
+    def report(path: Keys, what: str, cure: str, *, at_key: bool = False) -> None:
+        assert isinstance(at_key, bool)
+        found.append((path, what, cure))
+
+    assert parse_use(value, ("use",), report) is None
+    return found
+
+
+def with_use(use: str) -> str:
+    return SAMPLE.replace("- {id: default,   use: small}", f"- {{id: default,   use: {use}}}")
+
+
+@pytest.mark.parametrize(
+    ("text", "use"),
+    [
+        ("small", "small"),
+        ("{strategy: weighted, tiers: {small: 0.9, large: 0.1}}", Weighted({"small": 0.9, "large": 0.1})),
+        ("{strategy: weighted, tiers: {small: 1, large: 0}}", Weighted({"small": 1.0, "large": 0.0})),
+        ("{strategy: canary, use: small, to: large, share: 0.05}", Canary("small", "large", 0.05)),
+        ("{strategy: epsilon, use: small, epsilon: 0.05}", Epsilon("small", 0.05)),
+        ("{strategy: quality_at_cost, lambda: 0.5}", QualityAtCost(0.5)),
+    ],
+)
+def test_every_use_is_read(tmp_path: Path, text: str, use: Use) -> None:
+    assert load_text(tmp_path, with_use(text)).policy.virtual_models["headrace/auto"].select[-1].use == use
+
+
+@pytest.mark.parametrize(
+    ("use", "path", "what", "cure"),
+    [
+        ("[small]", "", "a tier or a strategy", "write use: TIER"),
+        ("5", "", "a tier or a strategy", "write use: TIER"),
+        ("{tiers: {small: 1}}", "", "'strategy' is missing", "weighted, canary, epsilon, quality_at_cost"),
+        ("{strategy: weigthed, tiers: {small: 1}}", ".strategy", "not a known strategy", "did you mean 'weighted'?"),
+        ("{strategy: weighted, tier: {small: 1}}", ".tier", "unknown key", "did you mean 'tiers'?"),
+        ("{strategy: weighted, tiers: {}}", ".tiers", "length is out of bounds", "at least 1"),
+        ("{strategy: weighted, tiers: {small: 90, large: 10}}", ".tiers.small", "out of bounds", "at most 1"),
+        ("{strategy: weighted, tiers: {small: 0.9, large: 0.2}}", ".tiers", "add up to 1.1", "add up to 1"),
+        ("{strategy: weighted, tiers: {smal: 0.9, large: 0.1}}", ".tiers.smal", "unknown tier", "'small'"),
+        ("{strategy: epsilon, use: small}", ".epsilon", "'epsilon' is missing", "write epsilon: ..."),
+        ("{strategy: epsilon, use: small, epsilon: 0}", ".epsilon", "out of bounds", "over 0"),
+        ("{strategy: epsilon, use: small, epsilon: '0.1'}", ".epsilon", "a number is wanted", "without quotes"),
+        ("{strategy: epsilon, use: smal, epsilon: 0.1}", ".use", "unknown tier", "'small'"),
+        ("{strategy: quality_at_cost, lamda: 0.5}", ".lamda", "unknown key", "did you mean 'lambda'?"),
+        ("{strategy: quality_at_cost, lambda: -1}", ".lambda", "out of bounds", "at least 0"),
+        ("{strategy: canary, use: small, to: small, share: 0.1}", ".to", "the tier of `use` too", "another tier"),
+        ("{strategy: canary, use: small, to: large, share: 1}", ".share", "out of bounds", "under 1"),
+    ],
+)
+def test_a_mistake_is_told_at_its_line_with_its_cure(tmp_path: Path, use: str, path: str, what: str, cure: str) -> None:
+    text = with_use(use)
+    line = text[: text.index("id: default,   use:")].count("\n") + 1
+    found = problems_of(tmp_path, text)
+    place = f"virtual_models.headrace/auto.select[4].use{path}"
+    assert any(
+        (each.path, each.place.line) == (place, line) and what in each.what and cure in each.cure for each in found
+    ), [str(each) for each in found]
+
+
+def test_all_numbers_of_a_strategy_are_told_together() -> None:
+    found = told({"strategy": "canary", "use": "small", "to": 3, "share": 2})
+    assert [path for path, _, _ in found] == [("use", "to"), ("use", "share")]
+
+
+def test_a_strategy_that_is_no_word_is_refused() -> None:
+    ((path, what, _),) = told({"strategy": ["weighted"]})
+    assert (path, what) == (("use", "strategy"), "this is not a known strategy")
+
+
+def test_a_value_from_the_environment_is_not_shown(tmp_path: Path) -> None:
+    text = with_use('{strategy: epsilon, use: small, epsilon: "${CLOUD_KEY}"}')
+    shown = "\n".join(str(each) for each in problems_of(tmp_path, text))
+    assert "epsilon" in shown
+    assert "cloud-secret-key-value" not in shown
+
+
+def test_the_packaged_example_shows_every_strategy() -> None:
+    text = packaged("strategies").read_text(encoding="utf-8")
+    for word in ("weighted", "canary", "epsilon", "quality_at_cost"):
+        assert f"strategy: {word}" in text
