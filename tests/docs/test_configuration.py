@@ -2,9 +2,10 @@ import re
 from pathlib import Path
 
 from headrace.gateway.settings.document import parse
-from headrace.gateway.settings.edge import ConfigEdge, json_schema
+from headrace.gateway.settings.edge import STRATEGIES, ConfigEdge, json_schema
 from headrace.gateway.settings.explain import known_keys
 from headrace.gateway.settings.keys import build_keys
+from headrace.gateway.settings.strategies import parse_use
 from tests.support.config import load_text
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
@@ -20,6 +21,15 @@ def test_the_keys_file_of_the_page_is_read() -> None:
     document = parse(BLOCKS[1], Path("keys.yaml"), {})
     (entry,) = build_keys(document, lambda _, what, cure, at_key=False: problems.append(f"{what}{cure}{at_key}"))
     assert (entry.id, problems) == ("alice", [])
+
+
+def test_every_strategy_of_the_page_is_read() -> None:
+    shown = re.findall(r"^\| `(\{strategy: .*?\})` \|", PAGE, flags=re.MULTILINE)
+    problems: list[str] = []
+    for text in shown:
+        use = parse(f"use: {text}", Path("a.yaml"), {}).value["use"]
+        assert parse_use(use, ("use",), lambda _, what, cure, at_key=False: problems.append(f"{what}{cure}{at_key}"))
+    assert (len(shown), problems) == (len(STRATEGIES), [])
 
 
 def test_every_section_and_key_of_a_config_is_on_the_page() -> None:
