@@ -9,6 +9,7 @@ COMMANDS: Final[dict[str, str]] = {
     "serve": "run the gateway in the foreground against the backends of one config file",
     "validate": "check a config file without starting anything",
     "explain": "show how a question would be routed, without calling a model",
+    "replay": "decide the ledger's requests again with another policy, and estimate its worth",
     "models": "list, fetch, import, verify and remove models",
     "router": "train, evaluate and calibrate the router",
 }
