@@ -25,6 +25,7 @@ SCOPES: Final = (
     ("/v1/models", "models"),
     ("/v1/headrace/explain", "explain"),
     ("/v1/headrace/decisions/", "decisions"),
+    ("/v1/headrace/feedback", "feedback"),
 )
 LAST_SCOPE: Final = "admin"
 HOT_METHOD: Final = "POST"

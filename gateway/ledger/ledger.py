@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from headrace.gateway.ledger import reader
+from headrace.gateway.ledger.feedback import Feedback, encode_feedback
 from headrace.gateway.ledger.files import RotatingFiles
 from headrace.gateway.ledger.record import Record, decode, encode
 from headrace.gateway.ledger.writer import LineWriter
@@ -74,6 +75,10 @@ class Ledger:
         self._recent.put(record.decision, record.tenant, line)
         self._writer.write(line)
         return line
+
+    def keep(self, feedback: Feedback) -> None:
+        """Queue what somebody said of an answer. Never waits."""
+        self._writer.write(encode_feedback(feedback))
 
     async def find(self, decision_id: str, tenant: str) -> dict[str, Any] | None:
         """Return a decision's record if this tenant owns it: from memory, else from the newest files."""

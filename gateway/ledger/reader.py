@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from headrace.gateway.ledger.feedback import Feedback, decode_feedback
 from headrace.gateway.ledger.files import newest_first
 from headrace.gateway.ledger.record import decode
 
@@ -20,6 +21,16 @@ def read(folder: Path) -> Iterator[dict[str, Any]]:
                 record = decode(line)
                 if record is not None:
                     yield record
+
+
+def read_feedback(folder: Path) -> Iterator[Feedback]:
+    """Yield everything that was said of answers, the oldest first."""
+    for path in reversed(list(newest_first(folder))):
+        with path.open("rb") as lines:
+            for line in lines:
+                feedback = decode_feedback(line)
+                if feedback is not None:
+                    yield feedback
 
 
 def find(folder: Path, decision_id: str, tenant: str, *, search_bytes: int = SEARCH_BYTES) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from headrace.gateway.telemetry.tables import Counters, Histograms
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 TOKEN_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-ENDPOINTS: Final = frozenset({"chat", "completions", "embeddings", "models", "explain", "decisions"})
+ENDPOINTS: Final = frozenset({"chat", "completions", "embeddings", "models", "explain", "decisions", "feedback"})
 OUTCOMES: Final = frozenset({"ok", "cancelled"})
 
 

@@ -28,6 +28,7 @@ from headrace.gateway.revisions import Revision, Revisions
 from headrace.gateway.routes.answers import AnswerRoutes
 from headrace.gateway.routes.embeddings import EmbeddingRoute
 from headrace.gateway.routes.explain import ExplainRoute
+from headrace.gateway.routes.feedback import FeedbackRoute
 from headrace.gateway.routes.rare import RareRoutes
 from headrace.gateway.settings.tree import EngineBackend, Settings, UrlBackend
 from headrace.gateway.telemetry.logging import Log
@@ -203,6 +204,9 @@ class System:
                 "/v1/completions": answers.completions,
                 "/v1/embeddings": EmbeddingRoute(self.revisions, self.pipeline.recorder, time.time).serve,
                 "/v1/headrace/explain": ExplainRoute(self.pipeline, kinds).serve,
+                "/v1/headrace/feedback": FeedbackRoute(
+                    self.revisions, self._ledger.find, self._ledger.keep, time.time
+                ).serve,
             },
             rare=rare.application(),
             new_id=Ids(),
