@@ -197,6 +197,10 @@ def _warnings(log: Log, policy: Policy, decided: Sequence[Redecided], overlap: O
     for model in sorted(wanted - tried):
         yield f"{model}: never tried in this log; its length, latency and quality are the mean of the other models"
     for name in unseen_names(policy, log.entries):
-        yield f"a rule reads {name}, which no record carries; it counted as absent (ledger settings allow names)"
+        cure = "`ledger.headers` and `ledger.metadata` name what is kept"
+        yield f"a rule reads {name}, which no record carries, so it counted as absent; {cure}"
+    later = sum(entry.features.turns > 1 for entry in log.entries)
+    if later and any(model.affinity.key != "none" for model in policy.virtual_models.values()):
+        yield f"affinity is not replayed, the ledger names no conversations: {later} requests are later turns of one"
     if any(step.judged for one in decided for choice in one.choices for step in choice.steps):
         yield "drafts are judged as they were: another max_risk or probe is not replayed"

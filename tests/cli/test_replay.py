@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -44,7 +45,6 @@ def ledger(tmp_path: Path) -> Path:
 
 def replay(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     monkeypatch.setattr(sys, "argv", ["headrace", "replay", *map(str, arguments)])
-    monkeypatch.setenv("COLUMNS", "220")
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return int(ended.value.code or 0)
@@ -53,13 +53,44 @@ def replay(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
 def test_the_report_tells_changes_worth_overlap_and_what_was_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ledger: Path, config: Path
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "220")
     code = replay(monkeypatch, "--ledger", ledger, "--policy", config, "--outcomes", ledger.parent / "scores.jsonl")
     out = capsys.readouterr().out
     assert code == 0
     assert "300 requests decided again" in out
-    assert "1 lines are torn" in out
+    assert "torn lines, left out: 1" in out
     assert "ledger-20261122-000000.jsonl:301: Object missing required field" in out
     assert all(word in out for word in ("SNIPS", "doubly robust", "quality", "dec_000000", "effective sample size"))
+
+
+def test_decision_ids_are_whole_on_a_narrow_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ledger: Path, config: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert replay(monkeypatch, "--ledger", ledger, "--policy", config) == 0
+    assert re.search(r"\bdec_[0-9a-f]{32}\b", capsys.readouterr().out)
+
+
+def test_what_only_the_model_says_is_marked_and_warned_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "220")
+    file = tmp_path / "fixed.jsonl"
+    file.write_bytes(b"".join(traffic(lined(0.6), 200).lines))
+    assert replay(monkeypatch, "--ledger", file, "--policy", config) == 0
+    out = capsys.readouterr().out
+    assert "no support" in out
+    assert "% model only" in out
+    assert "warning: no support for" in out
+
+
+def test_an_empty_ledger_has_nothing_to_tell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path
+) -> None:
+    file = tmp_path / "empty.jsonl"
+    file.touch()
+    assert replay(monkeypatch, "--ledger", file, "--policy", config) == 0
+    assert capsys.readouterr().out.startswith("0 requests decided again")
 
 
 def test_json_is_one_document_and_a_file_is_a_ledger_too(

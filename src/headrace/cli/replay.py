@@ -24,6 +24,7 @@ from headrace.router.replay.report import Figure, Report, replay
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+ID_CHARACTERS: Final = len("dec_") + 32
 WORDS: Final[dict[Name, str]] = {
     "ips": "IPS",
     "snips": "SNIPS",
@@ -86,16 +87,19 @@ def show(log: Log, report: Report, console: Console) -> None:
     console.print(
         f"{report.requests} requests decided again, {report.changed:.1%} of the decisions change", highlight=False
     )
-    for count, words in (
-        (log.unplanned, "were refused before a plan was made and are left out"),
-        (log.torn, "lines are torn and are left out"),
-        (log.faulty, f"lines are no whole records and are left out; the first: {log.first_faulty}"),
-        (report.refused, "are refused by the new policy; they stand in no estimate"),
+    for words, count, more in (
+        ("refused before a plan was made, left out", log.unplanned, ""),
+        ("torn lines, left out", log.torn, ""),
+        ("lines that are no whole records, left out", log.faulty, f"; the first: {log.first_faulty}"),
+        ("refused by the new policy, in no estimate", report.refused, ""),
     ):
         if count:
-            console.print(f"{count} {words}", highlight=False, markup=False)
+            console.print(f"{words}: {count}{more}", highlight=False, markup=False)
     if report.moves:
-        table = Table("old rule", "tiers", "new rule", "tiers", "requests", "for example", title="changed decisions")
+        table = Table(title="changed decisions")
+        for heading in ("old rule", "tiers", "new rule", "tiers", "requests"):
+            table.add_column(heading, overflow="fold")
+        table.add_column("for example", no_wrap=True, min_width=ID_CHARACTERS)
         for move in report.moves:
             told = (move.old_rule, move.old, move.new_rule, move.new, f"{move.requests:.6g}", "\n".join(move.examples))
             table.add_row(*map(escape, told))
@@ -118,12 +122,16 @@ def _worth(report: Report) -> Table:
         "", "logged", *WORDS.values(), "change (doubly robust)", title="worth of the new policy, 95% intervals"
     )
     for metric, worth in report.worth.items():
-        cells = [_cell(worth.estimates.get(name)) for name in WORDS]
+        cells = {name: _cell(worth.estimates.get(name)) for name in WORDS}
+        if worth.unsupported > 0:
+            cells["dr"] += f"\n{worth.unsupported:.1%} model only"
         moved = worth.change
         share = (
             "-" if moved is None else f"{100 * moved.value:+.1f}%\n{100 * moved.low:+.1f} .. {100 * moved.high:+.1f}"
         )
-        table.add_row(f"{metric}, {worth.unit}\n{worth.requests} requests", f"{worth.logged:.4g}", *cells, share)
+        table.add_row(
+            f"{metric}, {worth.unit}\n{worth.requests} requests", f"{worth.logged:.4g}", *cells.values(), share
+        )
     return table
 
 

@@ -1,15 +1,16 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
-from headrace.contracts.policy import Policy
+from headrace.contracts.policy import Affinity, Comparison, Policy, Rule
 from headrace.router.replay.decisions import replanner
 from headrace.router.replay.log import Log
 from headrace.router.replay.report import Report, replay
 from tests.support.replaying import Traffic, lined, traffic
-from tests.support.routing import card, policy
+from tests.support.routing import auto, card, policy
 
 NEW = lined(0.3)
 
@@ -114,6 +115,20 @@ def test_few_requests_are_a_weak_ground() -> None:
 
 def test_a_judging_policy_says_that_the_bar_is_the_logs() -> None:
     assert any("max_risk" in warning for warning in replayed(traffic(policy(), 20), policy()).warnings)
+
+
+def test_a_header_that_no_record_carries_is_told_where_a_rule_reads_it() -> None:
+    when = Comparison("header", "eq", "a", "x-team")
+    asked = policy(auto(select=(Rule("team", when, "large"), Rule("default", None, "small")), on_low_confidence=None))
+    assert any("header x-team" in warning for warning in replayed(traffic(lined(), 5), asked).warnings)
+
+
+def test_later_turns_of_a_conversation_are_told_where_affinity_would_count() -> None:
+    sticky = policy(auto(on_low_confidence=None, affinity=Affinity("conversation")))
+    (entry, *_) = traffic(lined(), 1).entries
+    turn = msgspec.structs.replace(entry, features=msgspec.structs.replace(entry.features, turns=3))
+    report = replay(Log((entry, turn)), sticky, replanner(sticky, lambda _model, _domain: True))
+    assert any("affinity is not replayed" in warning and "1 requests" in warning for warning in report.warnings)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7])
