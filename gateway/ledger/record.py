@@ -46,7 +46,8 @@ class TargetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 class PlanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was decided before any model was called.
 
-    propensity: probability with which the first target was chosen. scores: what the rule's strategy compared, by tier.
+    propensity: probability with which the first target was chosen. chances: that of every tier
+    that could have stood first, where chance had a say. scores: what the rule's strategy compared, by tier.
     """
 
     virtual_model: str
@@ -56,6 +57,7 @@ class PlanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     expected_cost_microusd: int
     skipped: Mapping[str, str] = {}
     reason: str = ""
+    chances: Mapping[str, float] = {}
     scores: Mapping[str, float] = {}
 
 
@@ -228,6 +230,7 @@ def _plan(plan: Plan) -> PlanRecord:
         expected_cost_microusd=plan.expected_cost_microusd,
         skipped=plan.skipped,
         reason=plan.reason,
+        chances=plan.chances,
         scores=plan.scores,
     )
 

@@ -34,12 +34,14 @@ class Step(msgspec.Struct, frozen=True):
 class LoggedPlan(msgspec.Struct, frozen=True):
     """What was decided. propensity: probability with which the logged policy chose the first target's tier.
 
-    scores: what the rule's strategy compared, by tier; empty for a rule that names a tier.
+    chances: that of every tier that could have stood first. scores: what the rule's strategy compared, by tier. Both
+    are empty for a rule that names a tier.
     """
 
     rule: str
     targets: Annotated[tuple[Step, ...], msgspec.Meta(min_length=1)]
     propensity: Annotated[float, msgspec.Meta(gt=0, le=1)]
+    chances: Mapping[str, float] = {}
     scores: Mapping[str, float] = {}
 
 

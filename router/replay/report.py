@@ -154,7 +154,8 @@ def _unsupported(one: Redecided, seen: set[tuple[Step, ...]]) -> float:
 def _was_possible(plan: LoggedPlan, steps: tuple[Step, ...], seen: set[tuple[Step, ...]]) -> bool:
     if plan.propensity >= 1.0 or steps not in seen:
         return steps == plan.targets
-    return not plan.scores or steps[0].tier in plan.scores
+    named = plan.chances or plan.scores
+    return not named or steps[0].tier in named
 
 
 def _overlap(samples: Samples, unsupported: Array) -> Overlap:

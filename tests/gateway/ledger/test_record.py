@@ -21,10 +21,13 @@ def test_a_record_holds_who_what_and_every_attempt() -> None:
 
 
 def test_a_record_holds_what_a_strategy_compared_and_nothing_where_none_did() -> None:
-    drawn = replace(PLAN, propensity=0.05, scores={"small": 0.95, "large": 0.05})
+    drawn = replace(
+        PLAN, propensity=0.05, scores={"small": 0.95, "large": 0.05}, chances={"small": 0.95, "large": 0.05}
+    )
     found = json.loads(encode(build(REQUEST, drawn, (ANSWER,), OUTCOME)))["plan"]
     assert (found["propensity"], found["scores"]) == (0.05, {"small": 0.95, "large": 0.05})
-    assert "scores" not in json.loads(encode(record()))["plan"]
+    assert found["chances"] == {"small": 0.95, "large": 0.05}
+    assert not {"scores", "chances"} & json.loads(encode(record()))["plan"].keys()
 
 
 def test_cost_is_the_sum_over_attempts_and_drafts_are_wasted() -> None:
