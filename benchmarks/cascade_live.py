@@ -19,7 +19,7 @@ from typing import Final
 
 import aiohttp
 
-from benchmarks.cascade.replay import Replay, Result, cards_by_model, oracle, single, thresholded
+from benchmarks.cascade.replay import Replay, Result, cards_by_model, oracle, random_mix, single, thresholded
 from benchmarks.cascade.ttft import Paired, measure
 from benchmarks.overhead import host
 from headrace.gateway.settings.load import load as load_settings
@@ -155,8 +155,7 @@ def _against(results: Mapping[str, Sequence[Result]]) -> dict[tuple[str, str], S
 
     def mixed(rows: Sequence[int]) -> float:
         low, high, mine = (statistics.fmean(one[row].cost_microusd for row in rows) for one in (small, large, cascade))
-        share = min(1.0, max(0.0, (mine - low) / (high - low)))
-        return (1 - share) * accuracy["always small"](rows) + share * accuracy["always large"](rows)
+        return random_mix((low, high), mine, (accuracy["always small"](rows), accuracy["always large"](rows)))
 
     def precision(rows: Sequence[int]) -> float:
         kept = [cascade[row].right for row in rows if cascade[row].model == SMALL]

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from benchmarks.cascade.replay import Replay, Result, cards_by_model, single
+from benchmarks.cascade.replay import Replay, Result, cards_by_model, random_mix, single
 from benchmarks.cascade_live import LARGE, SMALL, VIRTUAL_MODEL, slice_of
 from benchmarks.overhead import host
-from headrace.contracts.policy import LowConfidence, Policy
+from headrace.contracts.policy import Policy
 from headrace.gateway.settings.load import load as load_settings
 from headrace.gateway.settings.load import packaged
 from headrace.router.cascade.acceptance import CalibratedJudge, ModelCalibration
@@ -44,7 +44,7 @@ def with_risk(policy: Policy, max_risk: float) -> Policy:
     low = model.on_low_confidence
     if low is None:
         raise ValueError(f"{VIRTUAL_MODEL} judges no answers")
-    changed = replace(model, on_low_confidence=LowConfidence(low.probe, max_risk, low.then))
+    changed = replace(model, on_low_confidence=replace(low, max_risk=max_risk))
     return replace(policy, virtual_models={VIRTUAL_MODEL: changed})
 
 
@@ -70,8 +70,7 @@ def figures(entries: Sequence[Entry], cascade: Sequence[Result], policy: Policy)
     small, large = ([single(one, cards[name]) for one in entries] for name in (SMALL, LARGE))
     costs = [statistics.fmean(one.cost_microusd for one in results) for results in (small, large, cascade)]
     rights = [100 * statistics.fmean(one.right for one in results) for results in (small, large, cascade)]
-    share = min(1.0, max(0.0, (costs[2] - costs[0]) / (costs[1] - costs[0])))
-    mixed = (1 - share) * rights[0] + share * rights[1]
+    mixed = random_mix((costs[0], costs[1]), costs[2], (rights[0], rights[1]))
     kept = [one.right for one in cascade if one.model == SMALL]
     return [rights[2], mixed, rights[2] - mixed, len(kept), 100 * statistics.fmean(kept) if kept else 100.0, costs[2]]
 

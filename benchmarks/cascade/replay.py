@@ -128,6 +128,12 @@ def thresholded(
     return best
 
 
+def random_mix(costs: tuple[float, float], spent: float, rights: tuple[float, float]) -> float:
+    """Return how often the coin between two models is right that costs `spent` on average; cheaper model first."""
+    share = min(1.0, max(0.0, (spent - costs[0]) / (costs[1] - costs[0])))
+    return (1 - share) * rights[0] + share * rights[1]
+
+
 def cost_of(card: ModelCard, answer: Answer, tokens: int | None = None) -> float:
     """Return the cost of an answer, or of its first tokens, in micro-USD (not rounded)."""
     written = answer.tokens if tokens is None else tokens

@@ -12,25 +12,10 @@ import msgspec
 
 from headrace.contracts.models import Price
 from headrace.contracts.principal import Principal
-from headrace.contracts.routing import Attempt, Features, Plan
+from headrace.contracts.routing import Attempt, Features, LoggedFeatures, Plan
 
 VERSION: Final = 1
 MAX_VALUE_CHARS: Final = 128
-
-
-class FeaturesRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the rules saw."""
-
-    difficulty: float
-    domain: str
-    unfamiliar: bool
-    prompt_tokens: int
-    turns: int
-    tools: bool
-    json: bool
-    language: str
-    metadata: dict[str, str] = {}
-    headers: dict[str, str] = {}
 
 
 class TargetRecord(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,7 +66,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str
     revision: str
     artefacts: Mapping[str, str]
-    features: FeaturesRecord | None
+    features: LoggedFeatures | None
     plan: PlanRecord | None
     attempts: tuple[Attempt, ...]
     outcome: str
@@ -197,8 +182,8 @@ _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()
 
 
-def _features(features: Features, allowed: Allowed) -> FeaturesRecord:
-    return FeaturesRecord(
+def _features(features: Features, allowed: Allowed) -> LoggedFeatures:
+    return LoggedFeatures(
         difficulty=round(features.difficulty, 5),
         domain=features.domain,
         unfamiliar=features.unfamiliar,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from headrace.contracts.errors import ConfigError
-from headrace.contracts.routing import Attempt
+from headrace.contracts.routing import Attempt, LoggedFeatures
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -43,21 +43,6 @@ class LoggedPlan(msgspec.Struct, frozen=True):
     propensity: Annotated[float, msgspec.Meta(gt=0, le=1)]
     chances: Mapping[str, float] = {}
     scores: Mapping[str, float] = {}
-
-
-class LoggedFeatures(msgspec.Struct, frozen=True):
-    """What the rules saw; metadata and headers only under the names the operator allowed in the ledger."""
-
-    difficulty: float
-    domain: str
-    unfamiliar: bool
-    prompt_tokens: int
-    turns: int
-    tools: bool
-    json: bool
-    language: str
-    metadata: Mapping[str, str] = {}
-    headers: Mapping[str, str] = {}
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from headrace.contracts.models import Price
+from headrace.contracts.routing import LoggedFeatures
 from headrace.router.policies.cost import EXPECTED_COMPLETION_TOKENS
-from headrace.router.replay.log import Entry, LoggedFeatures, Step
+from headrace.router.replay.log import Entry, Step
 
 PRIOR: Final = 10.0
 """How many requests the wider mean counts for."""

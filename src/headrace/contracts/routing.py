@@ -51,6 +51,21 @@ class Features(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
+class LoggedFeatures(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the rules saw, as the ledger keeps it: metadata and headers only under the names the operator allowed."""
+
+    difficulty: float
+    domain: str
+    unfamiliar: bool
+    prompt_tokens: int
+    turns: int
+    tools: bool
+    json: bool
+    language: str
+    metadata: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+
+
 class PreviousTurn(msgspec.Struct, frozen=True):
     """Where a conversation stands, for affinity: the tier that answered last and the difficulty it was judged at."""
 
