@@ -82,7 +82,34 @@ class QualityAtCost:
     quality_per_milliusd: float
 
 
-Strategy = Weighted | Canary | Epsilon | QualityAtCost
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Choose the strongest tier, from `use` downwards, that is predicted to answer within `deadline_s` seconds.
+
+    measure: what must come in time, the first token or the whole answer. A request that is not streamed has both at
+    once, so the whole answer counts.
+    """
+
+    use: str
+    deadline_s: float
+    measure: Literal["ttft", "total"] = "ttft"
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetPacing:
+    """Spend at most `microusd` in any `window_s` seconds, or in any 1,000 requests where `window_s` is None.
+
+    use: the tier while there is money; otherwise: the cheaper one. In between a question goes to `use` when its gain in
+    predicted quality is worth more than its cost, at a price of money that rises as the money runs short.
+    """
+
+    use: str
+    otherwise: str
+    microusd: int
+    window_s: float | None = None
+
+
+Strategy = Weighted | Canary | Epsilon | QualityAtCost | Latency | BudgetPacing
 Use = str | Strategy
 
 

@@ -35,7 +35,10 @@ class Difficulty(msgspec.Struct, frozen=True):
 
 
 class Features(msgspec.Struct, frozen=True):
-    """Every named signal a rule may ask for, computed once per request."""
+    """Every named signal a rule may ask for, computed once per request.
+
+    quality: backend id -> predicted P(its answer is right), 0..1; no rule's signal; empty where nothing predicts it.
+    """
 
     difficulty: float
     domain: str
@@ -49,6 +52,7 @@ class Features(msgspec.Struct, frozen=True):
     tenant: str
     metadata: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
+    quality: Mapping[str, float] = {}
 
 
 class LoggedFeatures(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -67,10 +71,41 @@ class LoggedFeatures(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PreviousTurn(msgspec.Struct, frozen=True):
-    """Where a conversation stands, for affinity: the tier that answered last and the difficulty it was judged at."""
+    """Where a conversation stands, for affinity: the tier that answered last and the difficulty it was judged at.
+
+    tokens: what that tier has read and written of the conversation, and so may still hold in its prefix cache.
+    """
 
     tier: str
     difficulty: float
+    tokens: int = 0
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What a backend's answers of late, and the line before its tier, foretell. Seconds; None: nothing is measured yet.
+
+    wait_s: until a place is free. first_s, and prefill_s for each prompt token: from there to the first token. token_s:
+    for each further token. answer_tokens: usual length of an answer.
+    """
+
+    wait_s: float = 0.0
+    first_s: float | None = None
+    prefill_s: float = 0.0
+    token_s: float | None = None
+    answer_tokens: float = 0.0
+
+
+class Pace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a paced budget stands. spent and allowed: since the start, so their difference is what may be spent now.
+
+    spare: that difference as a share of the most that is ever held back, 1 at most; at 0 or less the money is gone.
+    quality_per_milliusd: what a milli-USD (0.001 USD) must buy for that reason; chosen by the planner.
+    """
+
+    spent_microusd: int
+    allowed_microusd: int
+    spare: float
+    quality_per_milliusd: float = 0.0
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -91,6 +126,7 @@ class Plan(msgspec.Struct, frozen=True):
     chances: tier id -> that probability for every tier that could have stood first; empty for a
         rule that names a tier.
     scores: tier id -> what the rule's strategy compared; empty likewise.
+    pace: where the budget of the rule stood, if it has one.
     rule: id of the matched rule; "direct" for a catalogue id, "tier" for headrace/<tier>.
     """
 
@@ -109,6 +145,7 @@ class Plan(msgspec.Struct, frozen=True):
     reason: str = ""
     chances: Mapping[str, float] = {}
     scores: Mapping[str, float] = {}
+    pace: Pace | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):
