@@ -20,10 +20,12 @@ from headrace.contracts.chat import ChatCall
 from headrace.contracts.errors import BackendProtocol, HeadraceError
 from headrace.contracts.principal import Principal
 from headrace.contracts.protocols import AnswerJudge, DifficultyModel
-from headrace.contracts.routing import Plan, PreviousTurn
+from headrace.contracts.routing import Plan
 from headrace.gateway.affinity import Conversations, affinity_key
 from headrace.gateway.exchange import ClientLeft, Exchange
 from headrace.gateway.limits.budget import Budget, close
+from headrace.gateway.pacing import Banks
+from headrace.gateway.rates import Rates
 from headrace.gateway.recorder import Recorder, Story
 from headrace.gateway.revisions import Revision, Revisions
 from headrace.gateway.streaming import HEADERS, Dialect
@@ -46,6 +48,8 @@ class Pipeline:
     budget: Budget
     recorder: Recorder
     conversations: Conversations
+    banks: Banks
+    rates: Rates
     clock: Callable[[], float]
     wall: Callable[[], float]
     random: Callable[[], float]
@@ -59,10 +63,12 @@ class Pipeline:
         story = Story(exchange, revision, call, dialect, plan, self.wall())
         try:
             reservation = await self.budget.reserve(principal, plan.expected_cost_microusd)
+            self.banks.take(plan)
             try:
                 async with exchange.leaving(is_stream=call.stream):
                     await self._run(story, key)
             finally:
+                self.banks.settle(plan, story.cost_microusd)
                 await close(reservation, story.cost_microusd)
         except ClientLeft:
             story.client_left = True
@@ -71,6 +77,8 @@ class Pipeline:
             story.error = exc
             raise
         finally:
+            if revision.wants_rates:
+                self.rates.learn(story.trail, is_stream=call.stream)
             self.recorder.record(story)
 
     def plan(
@@ -94,6 +102,8 @@ class Pipeline:
             previous=self.conversations.previous(key),
             draw=draw,
             affinity=key,
+            load=self.rates.load,
+            pace=self.banks.pace,
         )
 
     async def _run(self, story: Story, key: str) -> None:
@@ -111,7 +121,7 @@ class Pipeline:
             await (self._stream if story.call.stream else self._whole)(story, answer)
         finally:
             await answer.aclose()
-        self.conversations.remember(key, PreviousTurn(answer.target.tier, plan.features.difficulty))
+        self.conversations.remember(key, story.turn(answer.target.tier))
 
     async def _whole(self, story: Story, answer: Answer) -> None:
         if answer.completion is None:

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from headrace.contracts.chat import ChatCall
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.models import ModelCard, Price
-from headrace.contracts.routing import Attempt, Plan
+from headrace.contracts.routing import Attempt, Plan, PreviousTurn
 from headrace.gateway.exchange import Exchange
 from headrace.gateway.ledger.record import Allowed, Outcome, Record, Request, build
 from headrace.gateway.responses import refusal
@@ -50,6 +50,14 @@ class Story:
     def cost_microusd(self) -> int:
         """What every attempt has cost."""
         return sum(attempt.cost_microusd for attempt in self.trail)
+
+    def turn(self, tier: str) -> PreviousTurn:
+        """Return where the conversation stands after this answer."""
+        tokens = 0
+        for attempt in self.trail:
+            if attempt.outcome in _SHOWN:
+                tokens = attempt.prompt_tokens + attempt.completion_tokens
+        return PreviousTurn(tier, self.plan.features.difficulty, tokens)
 
     def commit(self, answer: Answer, now: float) -> None:
         """Note the answer that goes to the client."""

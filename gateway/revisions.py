@@ -15,13 +15,14 @@ from headrace.router.cascade.runner import Cascade
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """Everything a request needs that a reload may change."""
+    """Everything a request needs that a reload may change. wants_rates: some rule asks how fast backends answer."""
 
     settings: Settings
     auth: Authenticator
     backends: Mapping[str, Backend]
     cascade: Cascade
     embedder: Embedder | None = None
+    wants_rates: bool = False
 
     @property
     def policy(self) -> Policy:

@@ -12,7 +12,7 @@ import msgspec
 
 from headrace.contracts.models import Price
 from headrace.contracts.principal import Principal
-from headrace.contracts.routing import Attempt, Features, LoggedFeatures, Plan
+from headrace.contracts.routing import Attempt, Features, LoggedFeatures, Pace, Plan
 
 VERSION: Final = 1
 MAX_VALUE_CHARS: Final = 128
@@ -32,7 +32,8 @@ class PlanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was decided before any model was called.
 
     propensity: probability with which the first target was chosen. chances: that of every tier
-    that could have stood first, where chance had a say. scores: what the rule's strategy compared, by tier.
+    that could have stood first, where chance had a say. scores: what the rule's strategy compared, by tier. pace: where
+    the rule's budget stood.
     """
 
     virtual_model: str
@@ -44,6 +45,7 @@ class PlanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     chances: Mapping[str, float] = {}
     scores: Mapping[str, float] = {}
+    pace: Pace | None = None
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -217,6 +219,7 @@ def _plan(plan: Plan) -> PlanRecord:
         reason=plan.reason,
         chances=plan.chances,
         scores=plan.scores,
+        pace=plan.pace,
     )
 
 

@@ -48,6 +48,7 @@ def as_object(plan: Plan) -> JsonObject:
         "expected_cost_usd": plan.expected_cost_microusd / 1_000_000,
         "propensity": plan.propensity,
         "scores": dict(plan.scores),
+        "pace": None if plan.pace is None else msgspec.structs.asdict(plan.pace),
         "limits": asdict(plan.limits),
     }
 

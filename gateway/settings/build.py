@@ -1,7 +1,7 @@
 """From checked edge models to the frozen tree's parts: backends with their cards, and the routing policy."""
 
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Final, Protocol
 
 from headrace.contracts.models import ModelCard, Price
@@ -20,6 +20,7 @@ from headrace.contracts.policy import (
 )
 from headrace.gateway.settings.edge import BackendEdge, ConfigEdge, LimitsEdge, PriceEdge, VirtualModelEdge
 from headrace.gateway.settings.problems import Keys, Report, nearest
+from headrace.gateway.settings.shapes import microusd
 from headrace.gateway.settings.tree import EngineBackend, UrlBackend
 
 _ENGINE_ONLY: Final = ("threads", "kv_cache_bytes", "eager")
@@ -188,5 +189,4 @@ def _virtual_model(
 
 def _limits(edge: LimitsEdge) -> Limits:
     usd = edge.max_cost_usd
-    microusd = None if usd is None else int((usd * 1_000_000).to_integral_value(ROUND_HALF_UP))
-    return Limits(edge.max_attempts, edge.deadline_s, microusd)
+    return Limits(edge.max_attempts, edge.deadline_s, None if usd is None else microusd(usd))

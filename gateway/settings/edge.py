@@ -3,52 +3,17 @@
 Shape only: words, numbers and their bounds. What the words refer to is checked in build.py and by the router.
 """
 
-import re
-from collections.abc import Mapping
-from decimal import Decimal
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import Field
 
 from headrace.contracts.models import Capability
 from headrace.gateway.settings.conditions import CONDITION_SCHEMA
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,127}")
-_URL: Final = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", re.IGNORECASE)
-
-
-def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        msg = "use letters, digits and . _ : / @ + - only, 128 at most"
-        raise ValueError(msg)
-    return text
+from headrace.gateway.settings.edge_strategies import STRATEGIES
+from headrace.gateway.settings.shapes import Edge, Name, Seconds, Url, Usd
 
 
-def _url(text: str) -> str:
-    if not _URL.fullmatch(text):
-        msg = "write http:// or https://, a host and a path such as /v1; no user, query or fragment"
-        raise ValueError(msg)
-    return text.rstrip("/")
-
-
-def _exact(value: object) -> object:
-    """A price as the file wrote it: the shortest decimal of the number, not its binary neighbour."""
-    return Decimal(repr(value)) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-Url = Annotated[str, AfterValidator(_url)]
-Usd = Annotated[
-    Decimal, BeforeValidator(_exact), Field(ge=0, le=1_000_000), WithJsonSchema({"type": "number", "minimum": 0})
-]
-Seconds = Annotated[float, Field(gt=0, le=3600)]
-
-
-class _Edge(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class ServerEdge(_Edge):
+class ServerEdge(Edge):
     """Where the gateway listens and how much it takes."""
 
     host: str = "127.0.0.1"
@@ -59,14 +24,14 @@ class ServerEdge(_Edge):
     trusted_hosts: list[str] = Field(default_factory=list, max_length=64)
 
 
-class PriceEdge(_Edge):
+class PriceEdge(Edge):
     """USD per million tokens."""
 
     input_usd_per_mtok: Usd
     output_usd_per_mtok: Usd
 
 
-class BackendEdge(_Edge):
+class BackendEdge(Edge):
     """Either `engine` and a catalogue id, or `urls` and what the model behind them is."""
 
     engine: Literal["vllm"] | None = None
@@ -81,7 +46,7 @@ class BackendEdge(_Edge):
     eager: bool | None = None
 
 
-class TierEdge(_Edge):
+class TierEdge(Edge):
     """Backends of one price level."""
 
     id: Name
@@ -91,47 +56,7 @@ class TierEdge(_Edge):
     queue: int = Field(default=64, ge=0, le=100_000)
 
 
-class WeightedEdge(_Edge):
-    """Split requests at random by the share of each tier; the shares add up to 1."""
-
-    strategy: Literal["weighted"]
-    tiers: dict[Name, Annotated[float, Field(ge=0, le=1)]] = Field(min_length=1, max_length=64)
-
-
-class CanaryEdge(_Edge):
-    """Send a share of the requests to another tier."""
-
-    strategy: Literal["canary"]
-    use: Name
-    to: Name
-    share: float = Field(gt=0, lt=1)
-
-
-class EpsilonEdge(_Edge):
-    """Send requests to a tier, and with probability `epsilon` to any able one."""
-
-    strategy: Literal["epsilon"]
-    use: Name
-    epsilon: float = Field(gt=0, le=1)
-
-
-class QualityAtCostEdge(_Edge):
-    """Choose the most predicted quality minus `lambda` times the expected cost in milli-USD."""
-
-    strategy: Literal["quality_at_cost"]
-    quality_per_milliusd: float = Field(alias="lambda", ge=0, le=1_000_000)
-
-
-StrategyEdge = WeightedEdge | CanaryEdge | EpsilonEdge | QualityAtCostEdge
-STRATEGIES: Final[Mapping[str, type[StrategyEdge]]] = {
-    "weighted": WeightedEdge,
-    "canary": CanaryEdge,
-    "epsilon": EpsilonEdge,
-    "quality_at_cost": QualityAtCostEdge,
-}
-
-
-class RuleEdge(_Edge):
+class RuleEdge(Edge):
     """One rule; `when` and `use` are parsed on their own (conditions.py, strategies.py)."""
 
     id: Name
@@ -139,7 +64,7 @@ class RuleEdge(_Edge):
     use: Any
 
 
-class ProbeEdge(_Edge):
+class ProbeEdge(Edge):
     """The streaming commit point."""
 
     tokens: int = Field(default=32, ge=1, le=4096)
@@ -147,7 +72,7 @@ class ProbeEdge(_Edge):
     on_uncertain: Literal["escalate", "commit"] = "escalate"
 
 
-class LowConfidenceEdge(_Edge):
+class LowConfidenceEdge(Edge):
     """What to do with an answer that is not good enough."""
 
     probe: ProbeEdge = ProbeEdge()
@@ -155,7 +80,7 @@ class LowConfidenceEdge(_Edge):
     then: list[Name] = Field(min_length=1, max_length=16)
 
 
-class FailureRuleEdge(_Edge):
+class FailureRuleEdge(Edge):
     """What to do when an attempt breaks."""
 
     id: Name
@@ -164,7 +89,7 @@ class FailureRuleEdge(_Edge):
     then: list[Name] = Field(default_factory=list, max_length=16)
 
 
-class LimitsEdge(_Edge):
+class LimitsEdge(Edge):
     """Bounds over the whole chain of one request."""
 
     max_attempts: int = Field(default=3, ge=1, le=32)
@@ -172,14 +97,14 @@ class LimitsEdge(_Edge):
     max_cost_usd: Usd | None = None
 
 
-class AffinityEdge(_Edge):
+class AffinityEdge(Edge):
     """Keep a conversation on its tier."""
 
     key: Literal["conversation", "user", "none"] = "none"
     switch_margin: float = Field(default=0.1, ge=0, le=1)
 
 
-class VirtualModelEdge(_Edge):
+class VirtualModelEdge(Edge):
     """A name that clients use."""
 
     select: list[RuleEdge] = Field(min_length=1, max_length=256)
@@ -189,13 +114,13 @@ class VirtualModelEdge(_Edge):
     affinity: AffinityEdge = AffinityEdge()
 
 
-class EmbeddingsEdge(_Edge):
+class EmbeddingsEdge(Edge):
     """The model behind POST /v1/embeddings; without this section there is none."""
 
     model: Name
 
 
-class LedgerEdge(_Edge):
+class LedgerEdge(Edge):
     """Where the records go, how large they grow, and which client-given names may be in them."""
 
     folder: str | None = None
@@ -208,14 +133,14 @@ class LedgerEdge(_Edge):
     metadata: list[str] = Field(default_factory=list, max_length=32)
 
 
-class TelemetryEdge(_Edge):
+class TelemetryEdge(Edge):
     """What leaves the process besides answers."""
 
     otlp_endpoint: Url | None = None
     request_log: bool = True
 
 
-class ConfigEdge(_Edge):
+class ConfigEdge(Edge):
     """A whole config file."""
 
     version: Literal[1]

@@ -1,14 +1,34 @@
 """A rule's `use` from plain YAML values: the id of a tier, or a strategy with its numbers."""
 
 from collections.abc import Collection, Mapping
+from decimal import Decimal
 from typing import Final
 
 from pydantic import ValidationError
 
-from headrace.contracts.policy import Canary, Epsilon, QualityAtCost, Strategy, Use, Weighted
-from headrace.gateway.settings.edge import STRATEGIES, CanaryEdge, EpsilonEdge, StrategyEdge, WeightedEdge
+from headrace.contracts.policy import (
+    BudgetPacing,
+    Canary,
+    Epsilon,
+    Latency,
+    QualityAtCost,
+    Strategy,
+    Use,
+    Weighted,
+)
+from headrace.gateway.settings.edge_strategies import (
+    STRATEGIES,
+    BudgetEdge,
+    CanaryEdge,
+    EpsilonEdge,
+    LatencyEdge,
+    QualityAtCostEdge,
+    StrategyEdge,
+    WeightedEdge,
+)
 from headrace.gateway.settings.explain import explain, place_of
 from headrace.gateway.settings.problems import Keys, Report, nearest
+from headrace.gateway.settings.shapes import microusd
 
 EXAMPLE: Final = "{strategy: weighted, tiers: {small: 0.9, large: 0.1}}"
 
@@ -49,10 +69,17 @@ def _parse(
 
 
 def _built(edge: StrategyEdge) -> Strategy:
-    if isinstance(edge, WeightedEdge):
-        return Weighted(dict(edge.tiers))
-    if isinstance(edge, CanaryEdge):
-        return Canary(edge.use, edge.to, edge.share)
-    if isinstance(edge, EpsilonEdge):
-        return Epsilon(edge.use, edge.epsilon)
-    return QualityAtCost(edge.quality_per_milliusd)
+    match edge:
+        case WeightedEdge():
+            return Weighted(dict(edge.tiers))
+        case CanaryEdge():
+            return Canary(edge.use, edge.to, edge.share)
+        case EpsilonEdge():
+            return Epsilon(edge.use, edge.epsilon)
+        case QualityAtCostEdge():
+            return QualityAtCost(edge.quality_per_milliusd)
+        case LatencyEdge():
+            return Latency(edge.use, edge.deadline_s, edge.measure)
+        case BudgetEdge():
+            usd = edge.usd if edge.usd_per_1k is None else edge.usd_per_1k
+            return BudgetPacing(edge.use, edge.otherwise, microusd(usd or Decimal(0)), edge.window_s)

@@ -20,7 +20,9 @@ from headrace.gateway.ids import Ids
 from headrace.gateway.ledger.ledger import Ledger
 from headrace.gateway.limits.admission import TierAdmission
 from headrace.gateway.limits.budget import Unlimited
+from headrace.gateway.pacing import Banks
 from headrace.gateway.pipeline import Pipeline
+from headrace.gateway.rates import Rates, are_wanted
 from headrace.gateway.readiness import Readiness
 from headrace.gateway.recorder import Recorder
 from headrace.gateway.responses import refusal
@@ -93,6 +95,8 @@ class System:
         self.log = Log.to_stderr(requests=settings.telemetry.request_log, on_loss=self._lost_lines)
         self._ledger = Ledger(settings.ledger, on_drop=self.metrics.ledger_dropped)
         self._tracer = open_tracer(settings.telemetry.otlp_endpoint)
+        self._banks = Banks(settings.policy, self._clock)
+        self._rates = Rates(self._admission.wait_s)
         self.readiness = Readiness()
         self.revisions = Revisions(self._revise(settings, {}))
         self.pipeline = self._pipeline()
@@ -135,6 +139,8 @@ class System:
         }
         self.revisions.swap(self._revise(settings, kept))
         self._admission.reshape(settings.policy.tiers)
+        self._banks.reshape(settings.policy)
+        self._rates.reshape(settings.policy)
         for name in settings.backends:
             self.readiness.answered(name)
         self.metrics.config_loaded(settings.revision)
@@ -147,6 +153,7 @@ class System:
             backends=backends,
             cascade=Cascade(backends, self._artefacts.judge, self._admission, self._clock),
             embedder=self._processes.embedder,
+            wants_rates=are_wanted(settings.policy),
         )
 
     def _backend(self, spec: EngineBackend | UrlBackend) -> Backend:
@@ -181,6 +188,8 @@ class System:
             budget=Unlimited(),
             recorder=recorder,
             conversations=Conversations(),
+            banks=self._banks,
+            rates=self._rates,
             clock=self._clock,
             wall=time.time,
             random=random.random,

@@ -11,15 +11,27 @@ from headrace.contracts.chat import ChatCall
 from headrace.contracts.errors import ConfigError
 from headrace.contracts.policy import Limits, Policy, Rule, Strategy, Tier, VirtualModel
 from headrace.contracts.routing import Features, Plan, PreviousTurn, Target
+from headrace.router.policies.choice import Choice
 from headrace.router.policies.conditions import holds, mentions
 from headrace.router.policies.cost import expected_cost
 from headrace.router.policies.names import resolve
 from headrace.router.policies.strategies import choose, keeps, pick, sticky_draw
-from headrace.router.policies.survey import Ask, IsCalibrated, IsLive, Options, nearest_able, survey
+from headrace.router.policies.survey import (
+    Ask,
+    IsCalibrated,
+    IsLive,
+    LoadOf,
+    Options,
+    PaceOf,
+    nearest_able,
+    survey,
+    unknown,
+)
 
 NOT_CALIBRATED: Final = "not calibrated for this domain"
 FIXED_DRAW: Final = 0.5
 NOTHING: Final[Mapping[str, float]] = {}
+NAMED: Final = Choice(NOTHING, NOTHING, "")  # of a rule that names a tier
 
 
 def make_plan(
@@ -32,17 +44,20 @@ def make_plan(
     previous: PreviousTurn | None = None,
     draw: float | None = None,
     affinity: str = "",
+    load: LoadOf = unknown,
+    pace: PaceOf = unknown,
 ) -> Plan:
     """Decide what will be tried. Calls no model.
 
     is_live(backend id); is_calibrated(model id, domain); previous: the conversation's last turn, for affinity.
     draw: a random number in [0, 1) for strategies that need one, None to plan as with 0.5 and say so. affinity: the key
     of the conversation or user; where the virtual model has an affinity, its number comes from the key instead.
+    load(tier id, backend id), pace(virtual model, rule id): what is measured and spent now, None where nothing is.
     NotFound for an unknown name; InvalidRequest naming the field that no tier can serve; Overloaded when every tier
     that could serve it is down.
     """
     named = resolve(policy, call.model)
-    ask = Ask(policy, call, features, is_live, is_calibrated, previous, draw, affinity)
+    ask = Ask(policy, call, features, is_live, is_calibrated, previous, draw, affinity, load, pace)
     if isinstance(named, VirtualModel):
         return _routed(ask, named)
     return _named(ask, named)
@@ -93,19 +108,19 @@ def _drawn(ask: Ask, model: VirtualModel, rule: Rule, strategy: Strategy, option
 
     Two tiers can lead there: affinity keeps a conversation whatever is drawn, and a draft nobody may trust is left.
     """
-    choice = choose(strategy, ask, options)
+    choice = choose(strategy, ask, model, rule, options)
     draw, how = _number(ask, model)
     start = pick(choice.chances, draw)
     by = f"; {how}" if len(choice.chances) > 1 else ""
     reasons = [f"rule {rule.id!r}: {choice.words}{by}, so {start!r}"]
-    targets = _tried(ask, model, rule, options, start, reasons=reasons)
+    targets = _tried(ask, model, rule, options, start, reasons=reasons, choice=choice)
     chances: dict[str, float] = {}
     for tier, chance in choice.chances.items():
-        first = _tried(ask, model, rule, options, tier, reasons=[])[0].tier
+        first = _tried(ask, model, rule, options, tier, reasons=[], choice=choice)[0].tier
         chances[first] = chances.get(first, 0.0) + chance
     if len(chances) == 1:
         chances = dict.fromkeys(chances, 1.0)  # certain, without the rounding of a sum
-    return _plan(ask, model, rule, options, targets, reasons=reasons, chances=chances, scores=choice.scores)
+    return _plan(ask, model, rule, options, targets, reasons=reasons, chances=chances, choice=choice)
 
 
 def _plan(
@@ -117,7 +132,7 @@ def _plan(
     *,
     reasons: list[str],
     chances: Mapping[str, float] = NOTHING,
-    scores: Mapping[str, float] = NOTHING,
+    choice: Choice = NAMED,
 ) -> Plan:
     features = ask.features
     return Plan(
@@ -140,7 +155,8 @@ def _plan(
         propensity=chances[targets[0].tier] if chances else 1.0,
         reason="; ".join(reasons),
         chances=chances,
-        scores=scores,
+        scores=choice.scores,
+        pace=choice.pace,
     )
 
 
@@ -155,13 +171,23 @@ def _number(ask: Ask, model: VirtualModel) -> tuple[float, str]:
 
 
 def _tried(
-    ask: Ask, model: VirtualModel, rule: Rule, options: Options, start: str, *, reasons: list[str]
+    ask: Ask,
+    model: VirtualModel,
+    rule: Rule,
+    options: Options,
+    start: str,
+    *,
+    reasons: list[str],
+    choice: Choice = NAMED,
 ) -> tuple[Target, ...]:
     """Return what is tried when the rule chose `start`: affinity first, then the chain of escalation."""
     previous = ask.previous
-    if previous is not None and previous.tier in options.able and _stays(ask, model, rule, start, previous):
+    could_stay = previous is not None and previous.tier in options.able and previous.tier not in choice.barred
+    if previous is not None and could_stay and _stays(ask, model, rule, start, previous):
         start = previous.tier
         reasons.append(f"the conversation stays on {start!r}")
+    if choice.is_final:
+        return (_marked(options.able[start], "nothing stronger may follow"),)
     return _judging(ask, model, _chain(start, model, ask.policy, options), reasons)
 
 

@@ -9,30 +9,29 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
-
-from headrace.contracts.models import ModelCard
-from headrace.contracts.policy import Canary, Epsilon, Policy, QualityAtCost, Strategy, Use, Weighted
-from headrace.router.policies.cost import attempt_cost
+from headrace.contracts.policy import (
+    BudgetPacing,
+    Canary,
+    Epsilon,
+    Latency,
+    Policy,
+    QualityAtCost,
+    Rule,
+    Strategy,
+    Use,
+    VirtualModel,
+    Weighted,
+)
+from headrace.router.policies.choice import Choice, listed, place_of, warm_prefix
+from headrace.router.policies.latency import in_time
 from headrace.router.policies.survey import Ask, Options, nearest_able
+from headrace.router.policies.value import best_value, paced
 
-MICROUSD_PER_MILLIUSD: Final = 1_000
 _MANTISSA_BITS: Final = 53
 
 
-class Choice(msgspec.Struct, frozen=True):
-    """What a strategy makes of one request, each by tier id, weakest tier first.
-
-    chances: probability of being chosen, over 0, together 1. scores: what was compared. words: all that, for people.
-    """
-
-    chances: Mapping[str, float]
-    scores: Mapping[str, float]
-    words: str
-
-
-def choose(strategy: Strategy, ask: Ask, options: Options) -> Choice:
-    """Return the probability with which each able tier is to be chosen."""
+def choose(strategy: Strategy, ask: Ask, model: VirtualModel, rule: Rule, options: Options) -> Choice:
+    """Return the probability with which each able tier is to be chosen; `strategy` is what the model's rule uses."""
     match strategy:
         case Weighted():
             return _split("weighted", strategy.shares, ask.policy, options)
@@ -42,7 +41,11 @@ def choose(strategy: Strategy, ask: Ask, options: Options) -> Choice:
         case Epsilon():
             return _explore(strategy, ask.policy, options)
         case QualityAtCost():
-            return _best(strategy, ask, options)
+            return best_value(strategy, ask, options, warm_prefix(ask, model))
+        case BudgetPacing():
+            return paced(strategy, ask, options, warm_prefix(ask, model), ask.pace(*place_of(model, rule)))
+        case Latency():
+            return in_time(strategy, ask, model, options, warm_prefix(ask, model))
 
 
 def pick(chances: Mapping[str, float], draw: float) -> str:
@@ -72,6 +75,10 @@ def reach(use: Use, tiers: Sequence[str]) -> tuple[str, ...]:
             return (use.use, use.to)
         case Epsilon() | QualityAtCost():
             return tuple(tiers)
+        case Latency():
+            return tuple(tiers[: tiers.index(use.use) + 1]) if use.use in tiers else (use.use,)
+        case BudgetPacing():
+            return (use.otherwise, use.use)
 
 
 def keeps(use: Use, tier: str) -> bool:
@@ -80,7 +87,7 @@ def keeps(use: Use, tier: str) -> bool:
     Exploring does not count: an epsilon rule stands for the tier it names.
     """
     match use:
-        case str():
+        case str() | Latency():
             return False
         case Weighted():
             return use.shares.get(tier, 0.0) > 0
@@ -90,15 +97,8 @@ def keeps(use: Use, tier: str) -> bool:
             return tier == use.use
         case QualityAtCost():
             return True
-
-
-def predicted_quality(policy: Policy, tier: str, card: ModelCard, difficulty: float) -> float:
-    """Return how good the tier's answer is expected to be, 0..1, relative to the strongest tier, which has 1.
-
-    The weakest tier has 1 - difficulty. Between them the place is that of the logarithm of the parameters, and where a
-    model does not tell its parameters, the tier's place in the list: only the two ends are learnt from data.
-    """
-    return 1.0 - difficulty * (1.0 - _strength(policy, tier, card))
+        case BudgetPacing():
+            return tier in {use.use, use.otherwise}
 
 
 def _split(name: str, shares: Mapping[str, float], policy: Policy, options: Options) -> Choice:
@@ -108,37 +108,11 @@ def _split(name: str, shares: Mapping[str, float], policy: Policy, options: Opti
         able = {nearest_able(heaviest, policy, options): 1.0}
     total = math.fsum(able.values())
     chances = {tier: share / total for tier, share in able.items()}
-    return Choice(chances, chances, f"{name} ({_listed(chances)})")
+    return Choice(chances, chances, f"{name} ({listed(chances)})")
 
 
 def _explore(strategy: Epsilon, policy: Policy, options: Options) -> Choice:
     named = nearest_able(strategy.use, policy, options)
     each = strategy.epsilon / len(options.able)
     chances = {tier: each + (1.0 - strategy.epsilon if tier == named else 0.0) for tier in options.able}
-    return Choice(chances, chances, f"epsilon ({_listed(chances)})")
-
-
-def _best(strategy: QualityAtCost, ask: Ask, options: Options) -> Choice:
-    scores: dict[str, float] = {}
-    for tier, target in options.able.items():
-        cost = attempt_cost(target.card, ask.call, ask.features.prompt_tokens) / MICROUSD_PER_MILLIUSD
-        quality = predicted_quality(ask.policy, tier, target.card, ask.features.difficulty)
-        scores[tier] = quality - strategy.quality_per_milliusd * cost
-    best = max(scores, key=lambda tier: scores[tier])  # the first of equals is the cheapest
-    return Choice({best: 1.0}, scores, f"quality_at_cost ({_listed(scores)})")
-
-
-def _strength(policy: Policy, tier: str, card: ModelCard) -> float:
-    """Return where between the weakest tier, 0, and the strongest, 1, a tier stands."""
-    order = [each.id for each in policy.tiers]
-    place, last = order.index(tier), len(order) - 1
-    if place in {0, last}:
-        return 1.0 if place == last else 0.0
-    weak, strong = (policy.cards[policy.tiers[end].default].parameters for end in (0, last))
-    if 0 < weak < strong and card.parameters > 0:
-        return min(1.0, max(0.0, math.log(card.parameters / weak) / math.log(strong / weak)))
-    return place / last
-
-
-def _listed(numbers: Mapping[str, float]) -> str:
-    return ", ".join(f"{tier} {number:.4g}" for tier, number in numbers.items())
+    return Choice(chances, chances, f"epsilon ({listed(chances)})")

@@ -9,7 +9,7 @@ from headrace.contracts.chat import ChatCall
 from headrace.contracts.errors import InvalidRequest, Overloaded
 from headrace.contracts.models import ModelCard
 from headrace.contracts.policy import Limits, Policy, Tier
-from headrace.contracts.routing import Features, PreviousTurn, Target
+from headrace.contracts.routing import Features, Load, Pace, PreviousTurn, Target
 from headrace.router.policies.capability import Lack, Need, lack, needs
 from headrace.router.policies.cost import attempt_cost
 
@@ -17,13 +17,20 @@ RETRY_AFTER_S: Final = 5.0
 
 IsLive = Callable[[str], bool]
 IsCalibrated = Callable[[str, str], bool]
+LoadOf = Callable[[str, str], Load | None]
+PaceOf = Callable[[str, str], Pace | None]
+
+
+def unknown(_: str, __: str) -> None:
+    """Know nothing: of a load before anything is measured, of a budget before anything is spent."""
 
 
 class Ask(msgspec.Struct, frozen=True):
     """One request to plan: the policy it is pinned to, the call, its features, and what is known around it.
 
     is_live(backend id); is_calibrated(model id, domain); previous: the conversation's last turn; draw: a random number
-    in [0, 1), None where nothing is drawn; affinity: the key of the conversation or user, empty if unknown.
+    in [0, 1), None where nothing is drawn; affinity: the key of the conversation or user, empty if unknown. load(tier
+    id, backend id) and pace(virtual model, rule id): None where nothing is known.
     """
 
     policy: Policy
@@ -34,6 +41,8 @@ class Ask(msgspec.Struct, frozen=True):
     previous: PreviousTurn | None = None
     draw: float | None = None
     affinity: str = ""
+    load: LoadOf = unknown
+    pace: PaceOf = unknown
 
 
 class Options(msgspec.Struct, frozen=True):

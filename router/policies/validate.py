@@ -1,49 +1,30 @@
 """What is wrong with a policy beyond its syntax: every problem with its place in the document and its cure."""
 
-import difflib
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Final
 
 from headrace.contracts.policy import (
     AllOf,
     AnyOf,
-    Canary,
     Comparison,
     Condition,
-    Epsilon,
     FailureRule,
     LowConfidence,
     Not,
     Policy,
-    QualityAtCost,
     Rule,
-    Use,
     VirtualModel,
-    Weighted,
 )
 from headrace.router.policies.conditions import KINDS, ORDER, Kind, is_number
 from headrace.router.policies.names import TIER_PREFIX, is_known, known_names
+from headrace.router.policies.problem import Path, Problem, repeated, tier_name, unknown
 from headrace.router.policies.reachability import unreachable
 from headrace.router.policies.strategies import reach
+from headrace.router.policies.validate_use import use_problems
 
 MAX_RETRIES: Final = 5
 ERROR_KINDS: Final = ("any", "timeout", "unavailable", "protocol", "http_429", "http_500", "http_502", "http_503")
 HTTP_ERRORS: Final = range(400, 600)
-SHARES_TOLERANCE: Final = 1e-6
-
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing to mend. path: keys and list positions from the top of the document."""
-
-    path: Path
-    message: str
-    cure: str
-    nearest: str | None = None
 
 
 def problems(policy: Policy) -> list[Problem]:
@@ -57,11 +38,6 @@ def problems(policy: Policy) -> list[Problem]:
     return found
 
 
-def nearest_word(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that looks most like a mistyped one, None when none is close."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
-
-
 def _tiers(policy: Policy) -> Iterator[Problem]:
     if not policy.tiers:
         yield Problem(("tiers",), "no tier", "list at least one tier, cheapest first")
@@ -69,7 +45,7 @@ def _tiers(policy: Policy) -> Iterator[Problem]:
     for index, tier in enumerate(policy.tiers):
         here: Path = ("tiers", index)
         if tier.id in seen:
-            yield _repeated((*here, "id"), "tier", tier.id)
+            yield repeated((*here, "id"), "tier", tier.id)
         seen.add(tier.id)
         yield from _backend(policy, (*here, "default"), tier.default)
         for domain, backend in tier.specialists.items():
@@ -83,7 +59,7 @@ def _tiers(policy: Policy) -> Iterator[Problem]:
 def _backend(policy: Policy, path: Path, backend: str) -> Iterator[Problem]:
     card = policy.cards.get(backend)
     if card is None:
-        yield _unknown(path, "backend", backend, policy.cards)
+        yield unknown(path, "backend", backend, policy.cards)
         return
     prices = (card.price.input_usd_per_mtok, card.price.output_usd_per_mtok)
     if not all(price.is_finite() and price >= 0 for price in prices):
@@ -114,9 +90,9 @@ def _select(policy: Policy, here: Path, rules: tuple[Rule, ...]) -> Iterator[Pro
     seen: set[str] = set()
     for index, rule in enumerate(rules):
         if rule.id in seen:
-            yield _repeated((*here, index, "id"), "rule", rule.id)
+            yield repeated((*here, index, "id"), "rule", rule.id)
         seen.add(rule.id)
-        yield from _use(policy, (*here, index, "use"), rule.use)
+        yield from use_problems(policy, (*here, index, "use"), rule.use)
         if rule.when is None and index < len(rules) - 1:
             yield Problem((*here, index), f"rule {rule.id!r} has no `when`", "only the last rule goes without; move it")
         elif rule.when is not None:
@@ -125,38 +101,6 @@ def _select(policy: Policy, here: Path, rules: tuple[Rule, ...]) -> Iterator[Pro
         yield Problem(
             (*here, dead.index), f"rule {dead.rule_id!r} can never match: {dead.why}", "remove it or move it further up"
         )
-
-
-def _use(policy: Policy, here: Path, use: Use) -> Iterator[Problem]:
-    match use:
-        case str():
-            yield from _tier_name(policy, here, use)
-        case Weighted():
-            yield from _shares(policy, (*here, "tiers"), use)
-        case Canary():
-            yield from _tier_name(policy, (*here, "use"), use.use)
-            yield from _tier_name(policy, (*here, "to"), use.to)
-            if use.use == use.to:
-                yield Problem((*here, "to"), f"{use.to!r} is the tier of `use` too", "name another tier")
-            if not 0 < use.share < 1:
-                yield Problem((*here, "share"), f"share {use.share}", "use a number over 0 and under 1, say 0.05")
-        case Epsilon():
-            yield from _tier_name(policy, (*here, "use"), use.use)
-            if not 0 < use.epsilon <= 1:
-                yield Problem((*here, "epsilon"), f"epsilon {use.epsilon}", "use a number over 0 up to 1, say 0.05")
-        case QualityAtCost():
-            if not (math.isfinite(use.quality_per_milliusd) and use.quality_per_milliusd >= 0):
-                yield Problem((*here, "lambda"), f"lambda {use.quality_per_milliusd}", "use 0 or more, say 0.5")
-
-
-def _shares(policy: Policy, here: Path, use: Weighted) -> Iterator[Problem]:
-    for tier, share in use.shares.items():
-        yield from _tier_name(policy, (*here, tier), tier)
-        if not 0 <= share <= 1:
-            yield Problem((*here, tier), f"share {share}", "use a number from 0 to 1")
-    total = math.fsum(use.shares.values())
-    if not abs(total - 1) <= SHARES_TOLERANCE:
-        yield Problem(here, f"the shares add up to {total:.6g}", "make them add up to 1")
 
 
 def _condition(here: Path, condition: Condition) -> Iterator[Problem]:
@@ -221,7 +165,7 @@ def _low_confidence(policy: Policy, here: Path, model: VirtualModel, low: LowCon
     used = [order[tier] for rule in model.select for tier in reach(rule.use, tuple(order)) if tier in order]
     floor = min(used, default=-1)
     for index, tier in enumerate(low.then):
-        yield from _tier_name(policy, (*here, "then", index), tier)
+        yield from tier_name(policy, (*here, "then", index), tier)
         if tier in order and order[tier] <= floor:
             before = policy.tiers[floor].id
             yield Problem(
@@ -236,17 +180,17 @@ def _failures(policy: Policy, here: Path, rules: tuple[FailureRule, ...]) -> Ite
     seen: set[str] = set()
     for index, rule in enumerate(rules):
         if rule.id in seen:
-            yield _repeated((*here, index, "id"), "rule", rule.id)
+            yield repeated((*here, index, "id"), "rule", rule.id)
         seen.add(rule.id)
         for position, kind in enumerate(rule.errors):
             if not _is_error_kind(kind):
-                yield _unknown((*here, index, "errors", position), "error", kind, ERROR_KINDS)
+                yield unknown((*here, index, "errors", position), "error", kind, ERROR_KINDS)
         if not rule.errors:
             yield Problem((*here, index, "errors"), "no error named", "name errors, or `any`")
         if not 0 <= rule.retries <= MAX_RETRIES:
             yield Problem((*here, index, "retries"), f"{rule.retries} retries", f"use 0 to {MAX_RETRIES}")
         for position, tier in enumerate(rule.then):
-            yield from _tier_name(policy, (*here, index, "then", position), tier)
+            yield from tier_name(policy, (*here, index, "then", position), tier)
         if not rule.retries and not rule.then:
             yield Problem((*here, index), f"rule {rule.id!r} does nothing", "give it `retries` or `then`")
 
@@ -273,19 +217,4 @@ def _aliases(policy: Policy) -> Iterator[Problem]:
         elif target in policy.aliases:
             yield Problem(("aliases", alias), f"{target!r} is itself an alias", "name what it stands for")
         elif not is_known(policy, target):
-            yield _unknown(("aliases", alias), "model", target, known_names(policy))
-
-
-def _tier_name(policy: Policy, path: Path, tier: str) -> Iterator[Problem]:
-    known = [each.id for each in policy.tiers]
-    if tier not in known:
-        yield _unknown(path, "tier", tier, known)
-
-
-def _unknown(path: Path, what: str, word: str, known: Iterable[str]) -> Problem:
-    known = list(known)
-    return Problem(path, f"unknown {what} {word!r}", f"known: {', '.join(known)}", nearest_word(word, known))
-
-
-def _repeated(path: Path, what: str, name: str) -> Problem:
-    return Problem(path, f"a second {what} with the id {name!r}", "give every one an id of its own")
+            yield unknown(("aliases", alias), "model", target, known_names(policy))

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from headrace.contracts.policy import Policy
+from headrace.contracts.policy import BudgetPacing, Latency, Policy
 from headrace.router.replay.decisions import Move, Redecided, Replan, moves, redecide, unseen_names
 from headrace.router.replay.estimators import NAMES, Array, Estimate, Name, Samples, change, effective, estimate
 from headrace.router.replay.log import Log, LoggedPlan, Step
@@ -203,5 +203,15 @@ def _warnings(log: Log, policy: Policy, decided: Sequence[Redecided], overlap: O
     later = sum(entry.features.turns > 1 for entry in log.entries)
     if later and any(model.affinity.key != "none" for model in policy.virtual_models.values()):
         yield f"affinity is not replayed, the ledger names no conversations: {later} requests are later turns of one"
+    yield from _of_the_moment(policy)
     if any(step.judged for one in decided for choice in one.choices for step in choice.steps):
         yield "drafts are judged as they were: another max_risk or probe is not replayed"
+
+
+def _of_the_moment(policy: Policy) -> Iterator[str]:
+    """Yield what of the policy hangs on a state that the ledger does not hold."""
+    uses = [rule.use for model in policy.virtual_models.values() for rule in model.select]
+    if any(isinstance(use, Latency) for use in uses):
+        yield "`latency` is not replayed: rates and queues of then are unknown, so every tier counts as in time"
+    if any(isinstance(use, BudgetPacing) for use in uses):
+        yield "`budget` is not replayed: no request spends from its bank, so it counts as full"

@@ -60,6 +60,13 @@ def test_a_strategy_shows_its_scores_and_that_nothing_was_drawn(config: Path) ->
     assert "propensity" in text
 
 
+def test_a_budget_is_taken_for_full_where_no_gateway_runs(config: Path) -> None:
+    config.write_text(CONFIG.replace("use: small}", "use: {strategy: budget, use: large, else: small, usd_per_1k: 1}}"))
+    console = Console(record=True, width=200)
+    show(plan_for("hi", config=config, model="headrace/auto"), console)
+    assert "taken for full" in console.export_text()
+
+
 def test_an_empty_question_is_refused(config: Path) -> None:
     with pytest.raises(InvalidRequest):
         app(args=["  ", "--config", str(config)])

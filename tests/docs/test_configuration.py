@@ -2,7 +2,8 @@ import re
 from pathlib import Path
 
 from headrace.gateway.settings.document import parse
-from headrace.gateway.settings.edge import STRATEGIES, ConfigEdge, json_schema
+from headrace.gateway.settings.edge import ConfigEdge, json_schema
+from headrace.gateway.settings.edge_strategies import STRATEGIES
 from headrace.gateway.settings.explain import known_keys
 from headrace.gateway.settings.keys import build_keys
 from headrace.gateway.settings.strategies import parse_use

@@ -55,3 +55,33 @@ async def test_a_conversation_stays_on_the_side_that_it_began_on(
         ]
     assert explained[:20] == explained[20:]
     assert set(explained) == {"small", "large"}
+
+
+async def test_a_budget_is_spent_by_the_answers_and_written_to_the_ledger(
+    tmp_path: Path, small: Upstream, large: Upstream
+) -> None:
+    use = "{{strategy: budget, use: large, else: small, usd_per_1k: 0.01}}"
+    config = CONFIG.replace("- {{id: default, use: small}}", f"- {{{{id: default, use: {use}}}}}")
+    tiers = []
+    async with running(settings_for(tmp_path, small.url, large.url, config)) as gateway:
+        for _ in range(40):
+            _, _, headers = await gateway.post("/v1/chat/completions", ask())
+            tiers.append(headers["x-headrace-tier"])
+        _, found, _ = await gateway.get(f"/v1/headrace/decisions/{headers['x-headrace-decision']}")
+        _, explained, _ = await gateway.post("/v1/headrace/explain", ask())
+    assert tiers[0] == "large"
+    assert "small" in tiers
+    assert found["plan"]["pace"]["spent_microusd"] > 0
+    assert explained["pace"]["spent_microusd"] > found["plan"]["pace"]["spent_microusd"]
+
+
+async def test_a_deadline_learns_from_the_answers(tmp_path: Path, small: Upstream, large: Upstream) -> None:
+    use = "{{strategy: latency, use: large, deadline_s: 5}}"
+    config = CONFIG.replace("- {{id: default, use: small}}", f"- {{{{id: default, use: {use}}}}}")
+    async with running(settings_for(tmp_path, small.url, large.url, config)) as gateway:
+        _, before, _ = await gateway.post("/v1/headrace/explain", ask(stream=True))
+        await gateway.stream(ask())
+        _, after, _ = await gateway.post("/v1/headrace/explain", ask(stream=True))
+    assert (before["scores"], "not measured yet: small, large" in before["reason"]) == ({}, True)
+    assert 0 < after["scores"]["large"] < 5
+    assert after["targets"][0]["tier"] == "large"

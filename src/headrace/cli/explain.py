@@ -74,6 +74,8 @@ def show(plan: Plan, console: Console) -> None:
     if plan.scores:
         rows["scores"] = ", ".join(f"{tier} {score:.4g}" for tier, score in plan.scores.items())
         rows["propensity"] = f"{plan.propensity:.4g}"
+    if plan.pace is not None:
+        rows["budget"] = "taken for full: what is spent is only known to a running gateway"
     for name, value in rows.items():
         seen.add_row(name, value)
     console.print(seen)

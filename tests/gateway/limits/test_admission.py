@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from headrace.contracts.errors import DeadlineExceeded, Overloaded
 from headrace.contracts.policy import Tier
-from headrace.gateway.limits.admission import MAX_RETRY_S, TierAdmission
+from headrace.gateway.limits.admission import FIRST_GUESS_S, MAX_RETRY_S, TierAdmission
 
 FAR = 3600.0
 
@@ -167,3 +167,14 @@ def test_no_place_is_ever_lost_or_given_twice(jobs: list[tuple[int, bool]], conc
         assert (bounds.running("small"), bounds.queued("small")) == (0, 0)
 
     asyncio.run(run())
+
+
+async def test_the_wait_is_nothing_while_a_place_is_free_and_then_what_is_ahead() -> None:
+    bounds = admission(concurrency=1, queue=2)
+    assert (bounds.wait_s("small"), bounds.wait_s("unbounded")) == (0.0, 0.0)
+    async with bounds.slot("small", deadline=far()):
+        assert bounds.wait_s("small") == FIRST_GUESS_S
+        waiting = asyncio.ensure_future(bounds.slot("small", deadline=far()).__aenter__())
+        await asyncio.sleep(0)
+        assert bounds.wait_s("small") == 2 * FIRST_GUESS_S
+    await waiting

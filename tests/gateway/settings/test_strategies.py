@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.contracts.policy import Canary, Epsilon, QualityAtCost, Use, Weighted
+from headrace.contracts.policy import BudgetPacing, Canary, Epsilon, Latency, QualityAtCost, Use, Weighted
 from headrace.gateway.settings.load import packaged
 from headrace.gateway.settings.problems import Keys
 from headrace.gateway.settings.strategies import parse_use
@@ -33,6 +33,13 @@ def with_use(use: str) -> str:
         ("{strategy: canary, use: small, to: large, share: 0.05}", Canary("small", "large", 0.05)),
         ("{strategy: epsilon, use: small, epsilon: 0.05}", Epsilon("small", 0.05)),
         ("{strategy: quality_at_cost, lambda: 0.5}", QualityAtCost(0.5)),
+        ("{strategy: latency, use: large, deadline_s: 2}", Latency("large", 2.0)),
+        ("{strategy: latency, use: large, deadline_s: 2.5, measure: total}", Latency("large", 2.5, "total")),
+        (
+            "{strategy: budget, use: large, else: small, usd: 0.1, window_s: 86400}",
+            BudgetPacing("large", "small", 100_000, 86_400.0),
+        ),
+        ("{strategy: budget, use: large, else: small, usd_per_1k: 2}", BudgetPacing("large", "small", 2_000_000)),
     ],
 )
 def test_every_use_is_read(tmp_path: Path, text: str, use: Use) -> None:
@@ -57,6 +64,17 @@ def test_every_use_is_read(tmp_path: Path, text: str, use: Use) -> None:
         ("{strategy: epsilon, use: smal, epsilon: 0.1}", ".use", "unknown tier", "'small'"),
         ("{strategy: quality_at_cost, lamda: 0.5}", ".lamda", "unknown key", "did you mean 'lambda'?"),
         ("{strategy: quality_at_cost, lambda: -1}", ".lambda", "out of bounds", "at least 0"),
+        ("{strategy: latency, use: lage, deadline_s: 2}", ".use", "unknown tier", "'large'"),
+        ("{strategy: latency, use: large, deadline_s: 0}", ".deadline_s", "out of bounds", "over 0"),
+        ("{strategy: latency, use: large, deadline: 2}", ".deadline", "unknown key", "'deadline_s'"),
+        ("{strategy: latency, use: large, deadline_s: 2, measure: tft}", ".measure", "not a known word", "'ttft'"),
+        ("{strategy: budget, use: large, else: small}", "", "cannot be used", "usd with window_s, or usd_per_1k"),
+        ("{strategy: budget, use: large, else: small, usd: 1}", "", "cannot be used", "usd with window_s"),
+        ("{strategy: budget, use: large, else: small, usd_per_1k: 1, window_s: 9}", "", "cannot be used", "either usd"),
+        ("{strategy: budget, use: large, else: small, usd_per_1k: 0}", ".usd_per_1k", "nothing may be", "more than 0"),
+        ("{strategy: budget, use: large, else: small, usd: -1, window_s: 9}", ".usd", "out of bounds", "at least 0"),
+        ("{strategy: budget, use: small, else: large, usd_per_1k: 1}", ".else", "no cheaper", "stands before it"),
+        ("{strategy: budget, use: large, usd_per_1k: 1}", ".else", "'else' is missing", "write else: ..."),
         ("{strategy: canary, use: small, to: small, share: 0.1}", ".to", "the tier of `use` too", "another tier"),
         ("{strategy: canary, use: small, to: large, share: 1}", ".share", "out of bounds", "under 1"),
     ],
@@ -90,5 +108,5 @@ def test_a_value_from_the_environment_is_not_shown(tmp_path: Path) -> None:
 
 def test_the_packaged_example_shows_every_strategy() -> None:
     text = packaged("strategies").read_text(encoding="utf-8")
-    for word in ("weighted", "canary", "epsilon", "quality_at_cost"):
+    for word in ("weighted", "canary", "epsilon", "quality_at_cost", "latency", "budget"):
         assert f"strategy: {word}" in text

@@ -1,17 +1,16 @@
 import math
 from collections import Counter
-from dataclasses import replace
-from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.contracts.models import ModelCard, Price
 from headrace.contracts.policy import (
     Affinity,
+    BudgetPacing,
     Canary,
     Epsilon,
+    Latency,
     LowConfidence,
     Policy,
     Probe,
@@ -22,12 +21,14 @@ from headrace.contracts.policy import (
 )
 from headrace.contracts.routing import Plan, PreviousTurn
 from headrace.router.policies.planner import make_plan
-from headrace.router.policies.strategies import keeps, pick, predicted_quality, reach, sticky_draw
-from tests.support.routing import TIERS, auto, call, card, features, hard, policy
+from headrace.router.policies.strategies import keeps, pick, reach, sticky_draw
+from tests.support.routing import TIERS, auto, call, features, hard, policy
 
 SHARES = Weighted({"small": 0.7, "middle": 0.2, "large": 0.1})
 EXPLORE = Epsilon("small", 0.3)
-STRATEGIES: list[Strategy] = [SHARES, EXPLORE, Canary("small", "large", 0.05), QualityAtCost(0.5)]
+DEADLINE = Latency("middle", 2.0)
+BUDGET = BudgetPacing("large", "small", 1_000_000, 86_400)
+STRATEGIES: list[Strategy] = [SHARES, EXPLORE, Canary("small", "large", 0.05), QualityAtCost(0.5), DEADLINE, BUDGET]
 DRAWS = [(i + 0.5) / 1000 for i in range(1000)]
 
 
@@ -125,20 +126,6 @@ def test_quality_at_cost_shows_quality_minus_cost_in_milli_usd() -> None:
     assert made.targets[0].tier == "small"
 
 
-def test_predicted_quality_lies_between_the_ends_by_the_logarithm_of_the_parameters() -> None:
-    sizes = {"small": 100, "middle": 1_000, "large": 100_000}
-    cards = {f"{tier}-backend": replace(card(tier), parameters=size) for tier, size in sizes.items()}
-    rules = policy(tiers=TIERS, cards=cards)
-    found = [predicted_quality(rules, tier, cards[f"{tier}-backend"], 0.6) for tier in TIERS]
-    assert found == pytest.approx([0.4, 1 - 0.6 * (2 / 3), 1.0])
-
-
-def test_predicted_quality_takes_the_place_in_the_list_where_sizes_are_unknown() -> None:
-    rules = policy(tiers=TIERS)
-    unknown = ModelCard("m", 1, frozenset(), Price(Decimal(0), Decimal(0)))
-    assert [predicted_quality(rules, tier, unknown, 0.6) for tier in TIERS] == pytest.approx([0.4, 0.7, 1.0])
-
-
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @given(down=st.sets(st.sampled_from(TIERS), max_size=2), draw=st.floats(0, 1, exclude_max=True))
 def test_chances_add_up_to_one_over_able_tiers_and_hold_the_propensity(
@@ -226,6 +213,9 @@ def test_reach_is_every_tier_a_rule_can_choose() -> None:
     assert reach(Weighted({"small": 1.0, "large": 0.0}), TIERS) == ("small",)
     assert reach(Canary("small", "large", 0.1), TIERS) == ("small", "large")
     assert reach(EXPLORE, TIERS) == reach(QualityAtCost(1.0), TIERS) == TIERS
+    assert reach(DEADLINE, TIERS) == ("small", "middle")
+    assert reach(Latency("lage", 1.0), TIERS) == ("lage",)
+    assert reach(BUDGET, TIERS) == ("small", "large")
 
 
 def test_a_strategy_moves_no_conversation_from_a_tier_it_might_choose() -> None:
@@ -236,3 +226,6 @@ def test_a_strategy_moves_no_conversation_from_a_tier_it_might_choose() -> None:
     assert keeps(EXPLORE, "small")
     assert not keeps(EXPLORE, "middle")
     assert keeps(QualityAtCost(0.5), "middle")
+    assert keeps(BUDGET, "small")
+    assert not keeps(BUDGET, "middle")
+    assert not keeps(DEADLINE, "small")

@@ -5,12 +5,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from headrace.contracts.policy import Affinity, Comparison, Policy, Rule
+from headrace.contracts.policy import Affinity, BudgetPacing, Comparison, Latency, Policy, Rule
 from headrace.router.replay.decisions import replanner
 from headrace.router.replay.log import Log
 from headrace.router.replay.report import Report, replay
 from tests.support.replaying import Traffic, lined, traffic
-from tests.support.routing import auto, card, policy
+from tests.support.routing import auto, card, hard, policy
 
 NEW = lined(0.3)
 
@@ -148,3 +148,11 @@ def test_refused_requests_stand_in_no_estimate() -> None:
     report = replayed(traffic(lined(), 200), narrow)
     assert 0 < report.refused < 200
     assert report.worth["cost"].requests == 200 - report.refused
+
+
+def test_strategies_that_hang_on_the_moment_are_told() -> None:
+    uses = (Latency("large", 1.0), BudgetPacing("large", "small", 1))
+    rules = (Rule("hard", hard(), uses[0]), Rule("default", None, uses[1]))
+    moment = policy(auto(on_low_confidence=None, select=rules))
+    told = replay(Log(()), moment, replanner(moment, lambda _model, _domain: True)).warnings
+    assert [warning.split(" ")[0] for warning in told] == ["`latency`", "`budget`"]
