@@ -1,15 +1,12 @@
 """Read the ledger back: whole records only; a line torn by a crash is passed over."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from headrace.gateway.ledger.feedback import Feedback, decode_feedback
 from headrace.gateway.ledger.files import newest_first
 from headrace.gateway.ledger.record import decode
-
-T = TypeVar("T")
 
 SEARCH_BYTES: Final = 64_000_000
 _CHUNK: Final = 1 << 20
@@ -17,12 +14,12 @@ _CHUNK: Final = 1 << 20
 
 def read(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield every record of the folder, the oldest file first."""
-    return _decoded(folder, decode)
-
-
-def read_feedback(folder: Path) -> Iterator[Feedback]:
-    """Yield everything that was said of answers, the oldest first."""
-    return _decoded(folder, decode_feedback)
+    for path in reversed(list(newest_first(folder))):
+        with path.open("rb") as lines:
+            for line in lines:
+                record = decode(line)
+                if record is not None:
+                    yield record
 
 
 def find(folder: Path, decision_id: str, tenant: str, *, search_bytes: int = SEARCH_BYTES) -> dict[str, Any] | None:
@@ -47,16 +44,6 @@ def find(folder: Path, decision_id: str, tenant: str, *, search_bytes: int = SEA
             if record is not None and record["decision"] == decision_id and record.get("tenant") == tenant:
                 return record
     return None
-
-
-def _decoded(folder: Path, decode_line: Callable[[bytes], T | None]) -> Iterator[T]:
-    """Yield what the lines of one kind say; lines of another kind and torn ones are passed over."""
-    for path in reversed(list(newest_first(folder))):
-        with path.open("rb") as lines:
-            for line in lines:
-                found = decode_line(line)
-                if found is not None:
-                    yield found
 
 
 def _tail(path: Path, limit: int) -> tuple[Iterator[bytes], int]:

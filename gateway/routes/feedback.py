@@ -9,9 +9,10 @@ import msgspec
 from msgspec import Meta
 
 from headrace.contracts.errors import NotFound
+from headrace.contracts.feedback import Feedback
 from headrace.gateway import strict
 from headrace.gateway.exchange import Exchange
-from headrace.gateway.ledger.feedback import VERSION, Feedback
+from headrace.gateway.ledger.feedback import VERSION
 from headrace.gateway.revisions import Revisions
 from headrace.gateway.routes.rare import FindDecision
 

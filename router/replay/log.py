@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from headrace.contracts.errors import ConfigError
+from headrace.contracts.feedback import Feedback
 from headrace.contracts.routing import Attempt, LoggedFeatures
 
 
@@ -67,7 +68,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Unplanned(msgspec.Struct, frozen=True):
-    """A request that was refused before a plan was made, so there is nothing to decide again."""
+    """A request without a plan (refused before one was made, or an embedding): there is nothing to decide again."""
 
     v: Literal[1]
     decision: str
@@ -75,25 +76,26 @@ class Unplanned(msgspec.Struct, frozen=True):
     plan: None
 
 
-class Opinion(msgspec.Struct, frozen=True):
-    """What a client said of an answer. feedback: the decision's id."""
+class Aside(msgspec.Struct, frozen=True):
+    """A line that is about no decision of its own: what a shadow answered, or of a kind that came later."""
 
-    v: Literal[1]
-    feedback: str
-    score: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    v: int
+    decision: msgspec.UnsetType | None = msgspec.UNSET
+    feedback: msgspec.UnsetType | None = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
     """What could be read and what could not.
 
-    feedback: decision id -> the last score a client gave. first_faulty: `file:line: what`, empty when every record is
-    whole.
+    feedback: decision id -> the last score a client gave. asides: whole lines that replay has no use for.
+    first_faulty: `file:line: what`, empty when every record is whole.
     """
 
     entries: tuple[Entry, ...]
     feedback: Mapping[str, float] = field(default_factory=dict)
     unplanned: int = 0
+    asides: int = 0
     torn: int = 0
     faulty: int = 0
     first_faulty: str = ""
@@ -107,26 +109,29 @@ class Score(msgspec.Struct, frozen=True):
 
 
 def read_ledger(lines: Iterable[Line]) -> Log:
-    """Sort the ledger's lines: planned requests, those without a plan, feedback, torn lines (no JSON), and the rest."""
+    """Sort the ledger's lines: planned requests, those without a plan, feedback, asides, torn (no JSON), the rest."""
     entries: list[Entry] = []
     feedback: dict[str, float] = {}
-    unplanned = torn = faulty = 0
+    unplanned = asides = torn = faulty = 0
     first_faulty = ""
     for line in lines:
         try:
             entries.append(_ENTRY.decode(line.text))
         except msgspec.ValidationError as exc:
             other = _of_another_kind(line.text)
-            if isinstance(other, Opinion):
-                feedback[other.feedback] = other.score
-            elif other is not None:
-                unplanned += 1
-            else:
-                faulty += 1
-                first_faulty = first_faulty or f"{line.place}: {exc}"
+            match other:
+                case Feedback():
+                    feedback[other.feedback] = other.score
+                case Unplanned():
+                    unplanned += 1
+                case Aside():
+                    asides += 1
+                case None:
+                    faulty += 1
+                    first_faulty = first_faulty or f"{line.place}: {exc}"
         except (msgspec.DecodeError, UnicodeDecodeError):
             torn += 1
-    return Log(tuple(entries), feedback, unplanned, torn, faulty, first_faulty)
+    return Log(tuple(entries), feedback, unplanned, asides, torn, faulty, first_faulty)
 
 
 def read_scores(lines: Iterable[Line]) -> dict[str, float]:
@@ -147,13 +152,14 @@ def read_scores(lines: Iterable[Line]) -> dict[str, float]:
 
 _ENTRY = msgspec.json.Decoder(Entry)
 _UNPLANNED = msgspec.json.Decoder(Unplanned)
-_OPINION = msgspec.json.Decoder(Opinion)
+_FEEDBACK = msgspec.json.Decoder(Feedback)
+_ASIDE = msgspec.json.Decoder(Aside)
 _SCORE = msgspec.json.Decoder(Score)
 
 
-def _of_another_kind(text: bytes) -> Unplanned | Opinion | None:
+def _of_another_kind(text: bytes) -> Unplanned | Feedback | Aside | None:
     """Return a line that is whole but no planned request; None for one that is nothing replay knows."""
-    for decode in (_UNPLANNED.decode, _OPINION.decode):
+    for decode in (_UNPLANNED.decode, _FEEDBACK.decode, _ASIDE.decode):
         try:
             return decode(text)
         except msgspec.ValidationError:

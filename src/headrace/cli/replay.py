@@ -78,7 +78,13 @@ def lines(files: Sequence[Path]) -> Iterator[Line]:
 
 def as_object(log: Log, report: Report, breaches: Sequence[str]) -> dict[str, Any]:
     """Return the report as plain values, with what of the log could not be used."""
-    unused = {"unplanned": log.unplanned, "torn": log.torn, "faulty": log.faulty, "first_faulty": log.first_faulty}
+    unused = {
+        "unplanned": log.unplanned,
+        "asides": log.asides,
+        "torn": log.torn,
+        "faulty": log.faulty,
+        "first_faulty": log.first_faulty,
+    }
     return {**asdict(report), "unused": unused, "breaches": list(breaches)}
 
 
@@ -88,7 +94,8 @@ def show(log: Log, report: Report, console: Console) -> None:
         f"{report.requests} requests decided again, {report.changed:.1%} of the decisions change", highlight=False
     )
     for words, count, more in (
-        ("refused before a plan was made, left out", log.unplanned, ""),
+        ("without a plan (refused, or an embedding), left out", log.unplanned, ""),
+        ("lines of another kind, such as shadows, left out", log.asides, ""),
         ("torn lines, left out", log.torn, ""),
         ("lines that are no whole records, left out", log.faulty, f"; the first: {log.first_faulty}"),
         ("refused by the new policy, in no estimate", report.refused, ""),

@@ -70,6 +70,16 @@ def test_feedback_is_kept_by_its_decision_and_the_last_word_counts() -> None:
     assert (dict(log.feedback), log.faulty) == ({"dec_1": 1.0}, 0)
 
 
+def test_shadows_and_kinds_that_came_later_are_counted_aside() -> None:
+    log = read_ledger(lines(b'{"v":1,"shadow":"dec_1","outcome":"ok"}\n', b'{"v":7,"something":"new"}\n'))
+    assert (log.asides, log.faulty, log.unplanned) == (2, 0, 0)
+
+
+def test_an_embedding_has_no_plan() -> None:
+    embedded = build(records.REQUEST, None, (records.ANSWER,), Outcome(200, "ok", 3, 0, 0.001))
+    assert read_ledger(lines(encode(embedded))).unplanned == 1
+
+
 def test_the_last_score_of_a_decision_wins_and_empty_lines_are_passed_over() -> None:
     texts = (b'{"decision":"a","score":0}\n', b"\n", b'{"decision":"a","score":1,"comment":"good"}\n')
     assert read_scores(lines(*texts)) == {"a": 1.0}
