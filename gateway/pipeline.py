@@ -6,9 +6,11 @@
     4  what will be tried                   router/policies/planner.py
     5  reserve what it may cost             gateway/limits/budget.py
     6  try, judge, commit or escalate       router/cascade/runner.py
-    7  answer                               gateway/codecs/, gateway/streaming.py
+    7  answer                               gateway/delivery.py, gateway/codecs/, gateway/streaming.py
     8  settle what it did cost              gateway/limits/budget.py
     9  record it                            gateway/recorder.py
+
+A share of the requests is asked of another tier too once the client has its answer (gateway/shadow.py).
 
 Decides nothing itself.
 """
@@ -17,19 +19,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from headrace.contracts.chat import ChatCall
-from headrace.contracts.errors import BackendProtocol, HeadraceError
+from headrace.contracts.errors import HeadraceError
 from headrace.contracts.principal import Principal
 from headrace.contracts.protocols import AnswerJudge, DifficultyModel
 from headrace.contracts.routing import Plan
 from headrace.gateway.affinity import Conversations, affinity_key
+from headrace.gateway.delivery import Listener, deliver
 from headrace.gateway.exchange import ClientLeft, Exchange
 from headrace.gateway.limits.budget import Budget, close
 from headrace.gateway.pacing import Banks
 from headrace.gateway.rates import Rates
 from headrace.gateway.recorder import Recorder, Story
 from headrace.gateway.revisions import Revision, Revisions
-from headrace.gateway.streaming import HEADERS, Dialect
-from headrace.router.cascade.answer import Answer
+from headrace.gateway.shadow import Shadows
+from headrace.gateway.streaming import Dialect
 from headrace.router.cascade.runner import RunContext
 from headrace.router.features import extract
 from headrace.router.policies.planner import make_plan
@@ -50,6 +53,7 @@ class Pipeline:
     conversations: Conversations
     banks: Banks
     rates: Rates
+    shadows: Shadows
     clock: Callable[[], float]
     wall: Callable[[], float]
     random: Callable[[], float]
@@ -117,31 +121,14 @@ class Pipeline:
         )
         answer = await story.revision.cascade.run(story.call, plan, context, story.trail)
         story.commit(answer, self.clock())
+        listener = None if plan.shadow is None else Listener()
         try:
-            await (self._stream if story.call.stream else self._whole)(story, answer)
+            await deliver(story, answer, listener)
         finally:
             await answer.aclose()
         self.conversations.remember(key, story.turn(answer.target.tier))
-
-    async def _whole(self, story: Story, answer: Answer) -> None:
-        if answer.completion is None:
-            raise BackendProtocol("the cascade gave no answer")
-        model = answer.target.card.id
-        body = story.dialect.whole(answer.completion, answer_id=story.answer_id, created=int(story.wall_s), model=model)
-        await story.exchange.respond(200, body, story.headers())
-
-    async def _stream(self, story: Story, answer: Answer) -> None:
-        exchange, model = story.exchange, answer.target.card.id
-        events = story.dialect.stream(
-            answer_id=story.answer_id,
-            created=int(story.wall_s),
-            model=model,
-            include_usage=story.call.include_usage,
-        )
-        await exchange.start_stream((*HEADERS, *story.headers()))
-        async for chunks in answer.chunks():
-            await exchange.write(events.render(chunks))
-        await exchange.end(events.end())
+        if listener is not None:
+            self.shadows.follow(story, context, listener)
 
     def _is_calibrated(self, model: str, domain: str) -> bool:
         return self.judge.is_calibrated(model=model, domain=domain)

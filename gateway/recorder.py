@@ -74,7 +74,8 @@ class Story:
         if self.answer is None:
             return lines
         target = self.answer.target
-        attempts = len(self.trail) + (1 if self.call.stream else 0)
+        flows = self.call.stream and self.answer.commit_reason != "fused"  # its attempt and cost are still open
+        attempts = len(self.trail) + flows
         lines += (
             (b"x-headrace-tier", _line(target.tier)),
             (b"x-headrace-model", _line(target.card.id)),
@@ -82,7 +83,7 @@ class Story:
         )
         if self.answer.confidence is not None:
             lines.append((b"x-headrace-confidence", b"%.3f" % self.answer.confidence))
-        if not self.call.stream:
+        if not flows:
             lines.append((b"x-headrace-cost-usd", f"{self.cost_microusd / 1_000_000:.6f}".encode()))
         return lines
 

@@ -6,10 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
+from headrace.contracts.feedback import Feedback
 from headrace.gateway.ledger import reader
-from headrace.gateway.ledger.feedback import Feedback, encode_feedback
+from headrace.gateway.ledger.feedback import encode_feedback
 from headrace.gateway.ledger.files import RotatingFiles
 from headrace.gateway.ledger.record import Record, decode, encode
+from headrace.gateway.ledger.shadow import ShadowRecord, encode_shadow
 from headrace.gateway.ledger.writer import LineWriter
 from headrace.gateway.settings.tree import LedgerSettings
 
@@ -79,6 +81,10 @@ class Ledger:
     def keep(self, feedback: Feedback) -> None:
         """Queue what somebody said of an answer. Never waits."""
         self._writer.write(encode_feedback(feedback))
+
+    def keep_shadow(self, record: ShadowRecord) -> None:
+        """Queue what a shadow answered. Never waits."""
+        self._writer.write(encode_shadow(record))
 
     async def find(self, decision_id: str, tenant: str) -> dict[str, Any] | None:
         """Return a decision's record if this tenant owns it: from memory, else from the newest files."""

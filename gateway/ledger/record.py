@@ -12,7 +12,7 @@ import msgspec
 
 from headrace.contracts.models import Price
 from headrace.contracts.principal import Principal
-from headrace.contracts.routing import Attempt, Features, LoggedFeatures, Pace, Plan
+from headrace.contracts.routing import Attempt, Features, LoggedFeatures, Pace, Plan, Target
 
 VERSION: Final = 1
 MAX_VALUE_CHARS: Final = 128
@@ -33,7 +33,8 @@ class PlanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
 
     propensity: probability with which the first target was chosen. chances: that of every tier
     that could have stood first, where chance had a say. scores: what the rule's strategy compared, by tier. pace: where
-    the rule's budget stood.
+    the rule's budget stood. experts and fuse: who was asked side by side, and how one answer was made of theirs.
+    shadow: who was to be asked too, without the client waiting.
     """
 
     virtual_model: str
@@ -46,6 +47,9 @@ class PlanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     chances: Mapping[str, float] = {}
     scores: Mapping[str, float] = {}
     pace: Pace | None = None
+    experts: tuple[TargetRecord, ...] = ()
+    fuse: str = ""
+    shadow: TargetRecord | None = None
 
 
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -179,7 +183,7 @@ def decode(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) and isinstance(value.get("v"), int) and "decision" in value else None
 
 
-_WASTED: Final = frozenset({"rejected", "failed"})
+_WASTED: Final = frozenset({"rejected", "failed", "outvoted", "consulted"})
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()
 
@@ -207,12 +211,7 @@ def _plan(plan: Plan) -> PlanRecord:
     return PlanRecord(
         virtual_model=plan.virtual_model,
         rule=plan.rule,
-        targets=tuple(
-            [
-                TargetRecord(target.tier, target.backend, target.card.id, target.judged, target.why_not_judged)
-                for target in plan.targets
-            ]
-        ),
+        targets=tuple([_target(target) for target in plan.targets]),
         propensity=plan.propensity,
         expected_cost_microusd=plan.expected_cost_microusd,
         skipped=plan.skipped,
@@ -220,7 +219,14 @@ def _plan(plan: Plan) -> PlanRecord:
         chances=plan.chances,
         scores=plan.scores,
         pace=plan.pace,
+        experts=() if plan.panel is None else tuple([_target(member) for member in plan.panel.members]),
+        fuse="" if plan.panel is None else plan.panel.fuse,
+        shadow=None if plan.shadow is None else _target(plan.shadow),
     )
+
+
+def _target(target: Target) -> TargetRecord:
+    return TargetRecord(target.tier, target.backend, target.card.id, target.judged, target.why_not_judged)
 
 
 def _short(seconds: float) -> float:

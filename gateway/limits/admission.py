@@ -136,10 +136,15 @@ class TierAdmission:
         line = self._lines.get(tier)
         return 0 if line is None else len(line.waiting)
 
+    def has_room(self, tier: str) -> bool:
+        """Tell whether a place is free and nobody waits for it."""
+        line = self._lines.get(tier)
+        return line is None or (line.running < line.concurrency and not line.waiting)
+
     def wait_s(self, tier: str) -> float:
         """Return about how long a request that came now would wait for a place, 0 where one is free."""
         line = self._lines.get(tier)
-        if line is None or (line.running < line.concurrency and not line.waiting):
+        if line is None or self.has_room(tier):
             return 0.0
         return line.service_s * (len(line.waiting) + 1) / line.concurrency
 

@@ -14,6 +14,7 @@ from headrace.contracts.policy import (
     Policy,
     Probe,
     Rule,
+    Shadow,
     Tier,
     Use,
     VirtualModel,
@@ -184,6 +185,7 @@ def _virtual_model(
         on_failure=failures,
         limits=_limits(edge.limits),
         affinity=Affinity(edge.affinity.key, edge.affinity.switch_margin),
+        shadow=None if edge.shadow is None else Shadow(edge.shadow.to, edge.shadow.share, edge.shadow.max_in_flight),
     )
 
 

@@ -104,6 +104,14 @@ class AffinityEdge(Edge):
     switch_margin: float = Field(default=0.1, ge=0, le=1)
 
 
+class ShadowEdge(Edge):
+    """Ask another tier too, for a share of the conversations, without the client waiting."""
+
+    to: Name
+    share: float = Field(gt=0, le=1)
+    max_in_flight: int = Field(default=4, ge=1, le=1_000)
+
+
 class VirtualModelEdge(Edge):
     """A name that clients use."""
 
@@ -112,6 +120,7 @@ class VirtualModelEdge(Edge):
     on_failure: list[FailureRuleEdge] = Field(default_factory=list, max_length=64)
     limits: LimitsEdge = LimitsEdge()
     affinity: AffinityEdge = AffinityEdge()
+    shadow: ShadowEdge | None = None
 
 
 class EmbeddingsEdge(Edge):

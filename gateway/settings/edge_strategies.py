@@ -67,7 +67,19 @@ class BudgetEdge(Edge):
         return self
 
 
-StrategyEdge = WeightedEdge | CanaryEdge | EpsilonEdge | QualityAtCostEdge | LatencyEdge | BudgetEdge
+class ExpertsEdge(Edge):
+    """Ask the best `top_k` backends side by side and make one answer of theirs."""
+
+    strategy: Literal["experts"]
+    top_k: int = Field(ge=1, le=8)
+    fuse: Literal["vote", "best_confidence", "judge"] = "vote"
+    backends: list[Name] = Field(default_factory=list, max_length=64)
+    judge: Name | None = None
+    quality_per_milliusd: float = Field(alias="lambda", default=0.0, ge=0, le=1_000_000)
+    deadline_s: Seconds = 30.0
+
+
+StrategyEdge = WeightedEdge | CanaryEdge | EpsilonEdge | QualityAtCostEdge | LatencyEdge | BudgetEdge | ExpertsEdge
 STRATEGIES: Final[Mapping[str, type[StrategyEdge]]] = {
     "weighted": WeightedEdge,
     "canary": CanaryEdge,
@@ -75,4 +87,5 @@ STRATEGIES: Final[Mapping[str, type[StrategyEdge]]] = {
     "quality_at_cost": QualityAtCostEdge,
     "latency": LatencyEdge,
     "budget": BudgetEdge,
+    "experts": ExpertsEdge,
 }

@@ -10,6 +10,7 @@ from headrace.contracts.policy import (
     BudgetPacing,
     Canary,
     Epsilon,
+    Experts,
     Latency,
     QualityAtCost,
     Strategy,
@@ -21,6 +22,7 @@ from headrace.gateway.settings.edge_strategies import (
     BudgetEdge,
     CanaryEdge,
     EpsilonEdge,
+    ExpertsEdge,
     LatencyEdge,
     QualityAtCostEdge,
     StrategyEdge,
@@ -68,7 +70,7 @@ def _parse(
     return None
 
 
-def _built(edge: StrategyEdge) -> Strategy:
+def _built(edge: StrategyEdge) -> Strategy:  # noqa: PLR0911  (one row a strategy)
     match edge:
         case WeightedEdge():
             return Weighted(dict(edge.tiers))
@@ -83,3 +85,12 @@ def _built(edge: StrategyEdge) -> Strategy:
         case BudgetEdge():
             usd = edge.usd if edge.usd_per_1k is None else edge.usd_per_1k
             return BudgetPacing(edge.use, edge.otherwise, microusd(usd or Decimal(0)), edge.window_s)
+        case ExpertsEdge():
+            return Experts(
+                top_k=edge.top_k,
+                fuse=edge.fuse,
+                backends=tuple(edge.backends),
+                judge=edge.judge or "",
+                quality_per_milliusd=edge.quality_per_milliusd,
+                deadline_s=edge.deadline_s,
+            )

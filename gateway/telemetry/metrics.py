@@ -63,6 +63,10 @@ class Metrics:
         self._escalations = self._counter("escalations", "Attempts that handed over.", "tier", "model", "cause")
         self._commits = self._counter("commits", "Committed answers by what decided.", "tier", "model", "reason")
         self._waits = self._histogram("queue_wait_seconds", "Time in line for a tier.", SECONDS, "tier")
+        self._shadows = self._counter(
+            "shadow_requests", "Mirrored requests by what became of them.", "virtual_model", "tier", "outcome"
+        )
+        self._shadow_cost = self._counter("shadow_cost_microusd", "Cost of mirrored requests in micro-USD.", "tier")
         self._drops = Counter(
             "headrace_ledger_dropped_records", "Ledger records that were lost.", registry=self._registry
         )
@@ -90,6 +94,11 @@ class Metrics:
     def refused(self, endpoint: str, status: int) -> None:
         """Count a request that was refused before it had a record."""
         self._requests.add(1, endpoint if endpoint in ENDPOINTS else "other", str(status), "error")
+
+    def shadowed(self, virtual_model: str, tier: str, outcome: str, cost_microusd: int = 0) -> None:
+        """Count a mirrored request: "ok", "dropped", "cancelled", or the kind of error."""
+        self._shadows.add(1, virtual_model, tier, outcome)
+        self._shadow_cost.add(cost_microusd, tier)
 
     def config_loaded(self, revision: str) -> None:
         """Show the revision in force, and only that one."""
@@ -150,7 +159,9 @@ class Metrics:
         self._generated.add(attempt.completion_tokens, tier, model)
         self._cost.add(attempt.cost_microusd, tier, model)
         self._waits.add(attempt.queued_s, tier)
-        if attempt.outcome in {"rejected", "failed"}:
+        if attempt.outcome in {"outvoted", "consulted"}:
+            self._wasted.add(attempt.completion_tokens, tier, model)
+        elif attempt.outcome in {"rejected", "failed"}:
             self._wasted.add(attempt.completion_tokens, tier, model)
             self._escalations.add(1, tier, model, attempt.outcome)
         elif attempt.outcome == "committed":

@@ -33,6 +33,7 @@ from headrace.gateway.routes.explain import ExplainRoute
 from headrace.gateway.routes.feedback import FeedbackRoute
 from headrace.gateway.routes.rare import RareRoutes
 from headrace.gateway.settings.tree import EngineBackend, Settings, UrlBackend
+from headrace.gateway.shadow import Shadows
 from headrace.gateway.telemetry.logging import Log
 from headrace.gateway.telemetry.metrics import Metrics
 from headrace.gateway.telemetry.tracing import open_tracer
@@ -94,6 +95,9 @@ class System:
         self.metrics = Metrics()
         self.log = Log.to_stderr(requests=settings.telemetry.request_log, on_loss=self._lost_lines)
         self._ledger = Ledger(settings.ledger, on_drop=self.metrics.ledger_dropped)
+        self._shadows = Shadows(
+            keep=self._ledger.keep_shadow, metrics=self.metrics, has_room=self._admission.has_room, wall=time.time
+        )
         self._tracer = open_tracer(settings.telemetry.otlp_endpoint)
         self._banks = Banks(settings.policy, self._clock)
         self._rates = Rates(self._admission.wait_s)
@@ -110,6 +114,7 @@ class System:
 
     async def stop(self) -> None:
         """Close everything; what is queued is written first."""
+        await self._shadows.stop()
         self._pool.close()
         await asyncio.to_thread(self._ledger.close)
         if self._tracer is not None:
@@ -190,6 +195,7 @@ class System:
             conversations=Conversations(),
             banks=self._banks,
             rates=self._rates,
+            shadows=self._shadows,
             clock=self._clock,
             wall=time.time,
             random=random.random,

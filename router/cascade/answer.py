@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from typing import Protocol
 
 from headrace.contracts.chat import Chunk, Completion
 from headrace.contracts.errors import BackendError, DeadlineExceeded
@@ -74,6 +75,18 @@ class Stream:
         await self._resources.aclose()
 
 
+class Flow(Protocol):
+    """The chunks of a streamed answer, and the end of them."""
+
+    def chunks(self) -> AsyncIterator[Sequence[Chunk]]:
+        """Return the one iterator."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of everything."""
+        ...
+
+
 class Answer:
     """One answer the client gets. Used by one task.
 
@@ -89,7 +102,7 @@ class Answer:
         confidence: float | None = None,
         *,
         completion: Completion | None = None,
-        stream: Stream | None = None,
+        stream: Flow | None = None,
     ) -> None:
         self.target = target
         self.commit_reason: CommitReason = commit_reason

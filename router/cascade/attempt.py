@@ -72,17 +72,10 @@ class Try:
                 return await self._streamed(record, admission)
             return await self._whole(record, admission)
         except (BackendError, DeadlineExceeded) as error:
-            if record.is_admitted:
-                record.close("failed", why=str(error), is_unmetered=isinstance(error, DeadlineExceeded))
+            record.broke(error)
             raise
         except asyncio.CancelledError:
-            if record.is_admitted:
-                is_late = self._clock() >= self._context.deadline
-                record.close(
-                    "failed" if is_late else "cancelled",
-                    why="the request's deadline passed" if is_late else "the client left",
-                    is_unmetered=True,
-                )
+            record.cancelled(self._context.deadline)
             raise
 
     def _upstream_call(self) -> UpstreamCall:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from headrace.contracts.errors import BackendError, DeadlineExceeded
 from headrace.contracts.routing import Attempt, AttemptOutcome, Target
 from headrace.router.cascade.context import RunContext
 from headrace.router.cascade.tally import Tally
@@ -27,6 +28,7 @@ class OpenAttempt:
         self._clock = clock
         self._started = clock()
         self._queued_s = 0.0
+        self._ended: float | None = None
         self.is_admitted = False
         self._is_closed = False
         self._verdict = Verdict(keep=False)
@@ -35,6 +37,10 @@ class OpenAttempt:
         """Note the end of the wait for a place on the tier."""
         self.is_admitted = True
         self._queued_s = self._clock() - self._started
+
+    def answered(self) -> None:
+        """Note the end of the answer, where what becomes of it is decided only later."""
+        self._ended = self._clock()
 
     def judged(self, verdict: Verdict) -> None:
         """Note what was decided about this attempt's answer, and why."""
@@ -46,10 +52,23 @@ class OpenAttempt:
             self._is_closed = True
             self._trail.append(self.snapshot(outcome, why=why, is_unmetered=is_unmetered))
 
+    def broke(self, error: BackendError | DeadlineExceeded) -> None:
+        """Close an attempt that broke; one that never got a place is none."""
+        if self.is_admitted:
+            self.close("failed", why=str(error), is_unmetered=isinstance(error, DeadlineExceeded))
+
+    def cancelled(self, deadline: float) -> None:
+        """Close an attempt that was called off: the deadline came, or the client left."""
+        if self.is_admitted:
+            is_late = self._clock() >= deadline
+            why = "the deadline passed" if is_late else "the client left"
+            self.close("failed" if is_late else "cancelled", why=why, is_unmetered=True)
+
     def snapshot(self, outcome: AttemptOutcome, *, why: str = "", is_unmetered: bool = False) -> Attempt:
         """Return the attempt as it would stand if it ended now."""
         tally, start = self.tally, self._context.started
         first = tally.first_token_at
+        ended = self._clock() if self._ended is None else self._ended
         card = self.target.card
         return Attempt(
             tier=self.target.tier,
@@ -60,7 +79,7 @@ class OpenAttempt:
             completion_tokens=tally.completion_tokens,
             cost_microusd=card.price.cost_microusd(tally.prompt_tokens, tally.completion_tokens),
             started_s=round(self._started - start, 6),
-            ended_s=round(self._clock() - start, 6),
+            ended_s=round(ended - start, 6),
             ttft_s=None if first is None else round(first - start, 6),
             queued_s=round(self._queued_s, 6),
             confidence=self._verdict.confidence,

@@ -13,9 +13,11 @@ from headrace.contracts.errors import BackendError, DeadlineExceeded
 from headrace.contracts.protocols import Admission, AnswerJudge, Backend
 from headrace.contracts.routing import Attempt, Plan, Target
 from headrace.router.cascade.answer import Answer
+from headrace.router.cascade.asking import Asker
 from headrace.router.cascade.attempt import Rejected, Try
 from headrace.router.cascade.budget import refusal
 from headrace.router.cascade.context import RunContext
+from headrace.router.cascade.experts import Session
 from headrace.router.cascade.failure import Recovery
 
 __all__ = ["Cascade", "RunContext"]
@@ -24,7 +26,8 @@ __all__ = ["Cascade", "RunContext"]
 class Cascade:
     """Answers calls from plans. Safe to share between tasks.
 
-    clock: seconds, the event loop's own in production; deadlines are absolute times on it.
+    clock: seconds, the event loop's own in production; deadlines are absolute times on it. asker: for whole answers
+    outside any plan's chain.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Cascade:
         self._judge = judge
         self._admission = admission
         self._clock = clock
+        self.asker = Asker(backends, judge, admission, clock)
 
     async def run(self, call: ChatCall, plan: Plan, context: RunContext, trail: list[Attempt]) -> Answer:
         """Return the first answer that commits; every attempt that ended is appended to `trail`.
@@ -47,24 +51,18 @@ class Cascade:
         Cancelling it stops the engine.
         """
         chain = _Chain(call, plan, trail)
+        panel = plan.panel
         try:
             async with asyncio.timeout(context.deadline - self._clock()):
                 while True:
-                    target, fallback = chain.target, chain.stronger
-                    attempt = Try(
-                        call,
-                        plan,
-                        context,
-                        trail,
-                        target=target,
-                        backend=self._backends[target.backend],
-                        judge=self._judge,
-                        clock=self._clock,
-                        may_escalate=chain.may_escalate if target.judged and fallback is not None else None,
-                        is_last=fallback is None,
-                    )
                     try:
-                        answer = await attempt.run(self._admission)
+                        if panel is not None:
+                            seated, panel = (
+                                panel,
+                                None,
+                            )  # where all its experts broke, one tier after the other is tried
+                            return await Session(call, plan, context, trail, self.asker).answer(seated)
+                        answer = await self._try(call, plan, context, trail, chain)
                     except BackendError as error:
                         self._check_deadline(context, error)
                         await asyncio.sleep(chain.recover(error))
@@ -74,6 +72,24 @@ class Cascade:
                     chain.escalate()
         except TimeoutError as error:
             _expired(error)
+
+    async def _try(
+        self, call: ChatCall, plan: Plan, context: RunContext, trail: list[Attempt], chain: "_Chain"
+    ) -> Answer | Rejected:
+        target, fallback = chain.target, chain.stronger
+        attempt = Try(
+            call,
+            plan,
+            context,
+            trail,
+            target=target,
+            backend=self._backends[target.backend],
+            judge=self._judge,
+            clock=self._clock,
+            may_escalate=chain.may_escalate if target.judged and fallback is not None else None,
+            is_last=fallback is None,
+        )
+        return await attempt.run(self._admission)
 
     def _check_deadline(self, context: RunContext, error: BackendError) -> None:
         if self._clock() >= context.deadline:

@@ -9,12 +9,13 @@ from typing import Final
 
 from headrace.contracts.chat import ChatCall
 from headrace.contracts.errors import ConfigError
-from headrace.contracts.policy import Limits, Policy, Rule, Strategy, Tier, VirtualModel
+from headrace.contracts.policy import Experts, Limits, OneTier, Policy, Rule, Shadow, Tier, VirtualModel
 from headrace.contracts.routing import Features, Plan, PreviousTurn, Target
 from headrace.router.policies.choice import Choice
 from headrace.router.policies.conditions import holds, mentions
 from headrace.router.policies.cost import expected_cost
 from headrace.router.policies.names import resolve
+from headrace.router.policies.panel import Seats, seat
 from headrace.router.policies.strategies import choose, keeps, pick, sticky_draw
 from headrace.router.policies.survey import (
     Ask,
@@ -100,10 +101,28 @@ def _routed(ask: Ask, model: VirtualModel) -> Plan:
             reasons.append(f"{options.skipped[rule.use]}, so {start!r}")
         targets = _tried(ask, model, rule, options, start, reasons=reasons)
         return _plan(ask, model, rule, options, targets, reasons=reasons)
+    if isinstance(rule.use, Experts):
+        return _seated(ask, model, rule, rule.use, options)
     return _drawn(ask, model, rule, rule.use, options)
 
 
-def _drawn(ask: Ask, model: VirtualModel, rule: Rule, strategy: Strategy, options: Options) -> Plan:
+def _seated(ask: Ask, model: VirtualModel, rule: Rule, strategy: Experts, options: Options) -> Plan:
+    """Plan where experts are asked side by side; a panel of one is a tier chosen like any other."""
+    seats = seat(strategy, ask, model, options)
+    best = seats.members[0]
+    reasons = [f"rule {rule.id!r}: {seats.words}"]
+    choice = Choice({best.tier: 1.0}, seats.scores, seats.words)
+    targets: tuple[Target, ...] = (_marked(best, "experts answer side by side"),)
+    if len(seats.members) > 1:
+        return _plan(
+            ask, model, rule, options, targets, reasons=reasons, chances=choice.chances, choice=choice, seats=seats
+        )
+    chosen = Options({**options.able, best.tier: best}, options.skipped)
+    targets = _tried(ask, model, rule, chosen, best.tier, reasons=reasons, choice=choice)
+    return _plan(ask, model, rule, chosen, targets, reasons=reasons, chances={targets[0].tier: 1.0}, choice=choice)
+
+
+def _drawn(ask: Ask, model: VirtualModel, rule: Rule, strategy: OneTier, options: Options) -> Plan:
     """Plan where a strategy chooses; the propensity counts every number that would have led to the same first target.
 
     Two tiers can lead there: affinity keeps a conversation whatever is drawn, and a draft nobody may trust is left.
@@ -133,8 +152,10 @@ def _plan(
     reasons: list[str],
     chances: Mapping[str, float] = NOTHING,
     choice: Choice = NAMED,
+    seats: Seats | None = None,
 ) -> Plan:
     features = ask.features
+    cost = expected_cost(targets, ask.call, features.prompt_tokens, features.difficulty)
     return Plan(
         virtual_model=model.name,
         revision=ask.policy.revision,
@@ -142,7 +163,7 @@ def _plan(
         features=features,
         targets=targets,
         skipped=options.skipped,
-        low_confidence=model.on_low_confidence,
+        low_confidence=model.on_low_confidence if seats is None else None,
         on_failure=model.on_failure,
         limits=model.limits,
         failure_targets={
@@ -151,13 +172,23 @@ def _plan(
             for tier in failure.then
             if tier in options.able
         },
-        expected_cost_microusd=expected_cost(targets, ask.call, features.prompt_tokens, features.difficulty),
+        expected_cost_microusd=cost if seats is None else seats.cost_microusd,
         propensity=chances[targets[0].tier] if chances else 1.0,
         reason="; ".join(reasons),
         chances=chances,
         scores=choice.scores,
         pace=choice.pace,
+        panel=None if seats is None else seats.panel,
+        shadow=None if model.shadow is None else _mirror(ask, model.shadow, options),
     )
+
+
+def _mirror(ask: Ask, shadow: Shadow, options: Options) -> Target | None:
+    """Return who is asked too, for a share of the conversations; the number that decides is no strategy's own."""
+    if not ask.affinity or sticky_draw(f"shadow {ask.policy.revision}", ask.affinity) >= shadow.share:
+        return None
+    target = options.able.get(shadow.to)
+    return None if target is None else _marked(target, "a shadow's answer is not sent")
 
 
 def _number(ask: Ask, model: VirtualModel) -> tuple[float, str]:

@@ -13,11 +13,12 @@ from headrace.contracts.policy import (
     BudgetPacing,
     Canary,
     Epsilon,
+    Experts,
     Latency,
+    OneTier,
     Policy,
     QualityAtCost,
     Rule,
-    Strategy,
     Use,
     VirtualModel,
     Weighted,
@@ -30,7 +31,7 @@ from headrace.router.policies.value import best_value, paced
 _MANTISSA_BITS: Final = 53
 
 
-def choose(strategy: Strategy, ask: Ask, model: VirtualModel, rule: Rule, options: Options) -> Choice:
+def choose(strategy: OneTier, ask: Ask, model: VirtualModel, rule: Rule, options: Options) -> Choice:
     """Return the probability with which each able tier is to be chosen; `strategy` is what the model's rule uses."""
     match strategy:
         case Weighted():
@@ -73,7 +74,7 @@ def reach(use: Use, tiers: Sequence[str]) -> tuple[str, ...]:
             return tuple(tier for tier, share in use.shares.items() if share > 0)
         case Canary():
             return (use.use, use.to)
-        case Epsilon() | QualityAtCost():
+        case Epsilon() | QualityAtCost() | Experts():
             return tuple(tiers)
         case Latency():
             return tuple(tiers[: tiers.index(use.use) + 1]) if use.use in tiers else (use.use,)
@@ -95,7 +96,7 @@ def keeps(use: Use, tier: str) -> bool:
             return tier in {use.use, use.to}
         case Epsilon():
             return tier == use.use
-        case QualityAtCost():
+        case QualityAtCost() | Experts():
             return True
         case BudgetPacing():
             return tier in {use.use, use.otherwise}

@@ -88,18 +88,26 @@ def nearest_able(wanted: str, policy: Policy, options: Options) -> str:
 
 def _pick(ask: Ask, tier: Tier, wanted: tuple[Need, ...], limits: Limits) -> Target | Lack | str:
     """Return the tier's backend for this request: the domain's specialist, else the default; or why there is none."""
-    found: Lack | str = ""
+    found: Target | Lack | str = ""
     specialist = tier.specialists.get(ask.features.domain, tier.default)
     for backend in (tier.default,) if specialist == tier.default else (specialist, tier.default):
-        card = ask.policy.cards[backend]
-        lacking = lack(card, ask.call, wanted, ask.features.prompt_tokens) or _too_dear(ask, card, limits)
-        if lacking is None and ask.is_live(backend):
-            return Target(tier=tier.id, backend=backend, card=card, judged=False)
-        if lacking is None:
-            found = f"backend {backend!r} is down"
-        elif not found:
-            found = lacking
+        fitting = fit(ask, tier.id, backend, wanted, limits)
+        if isinstance(fitting, Target):
+            return fitting
+        if isinstance(fitting, str) or not found:
+            found = fitting
     return found
+
+
+def fit(ask: Ask, tier: str, backend: str, wanted: tuple[Need, ...], limits: Limits) -> Target | Lack | str:
+    """Return the backend as a target on the tier if it can serve the request, else what it lacks or that it is down."""
+    card = ask.policy.cards[backend]
+    lacking = lack(card, ask.call, wanted, ask.features.prompt_tokens) or _too_dear(ask, card, limits)
+    if lacking is not None:
+        return lacking
+    if not ask.is_live(backend):
+        return f"backend {backend!r} is down"
+    return Target(tier=tier, backend=backend, card=card, judged=False)
 
 
 def _too_dear(ask: Ask, card: ModelCard, limits: Limits) -> Lack | None:

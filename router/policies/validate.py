@@ -12,7 +12,7 @@ from headrace.contracts.policy import (
     LowConfidence,
     Not,
     Policy,
-    Rule,
+    Shadow,
     VirtualModel,
 )
 from headrace.router.policies.conditions import KINDS, ORDER, Kind, is_number
@@ -75,16 +75,27 @@ def _virtual_model(policy: Policy, name: str, model: VirtualModel) -> Iterator[P
     others = {TIER_PREFIX + tier.id for tier in policy.tiers} | {card.id for card in policy.cards.values()}
     if name in others | set(policy.cards):
         yield Problem(here, f"{name!r} is already the name of a tier or a model", "choose another name")
-    yield from _select(policy, (*here, "select"), model.select)
+    yield from _select(policy, (*here, "select"), model)
     if model.on_low_confidence is not None:
         yield from _low_confidence(policy, (*here, "on_low_confidence"), model, model.on_low_confidence)
     yield from _failures(policy, (*here, "on_failure"), model.on_failure)
     yield from _limits((*here, "limits"), model)
     if not 0 <= model.affinity.switch_margin <= 1:
         yield Problem((*here, "affinity", "switch_margin"), "outside 0..1", "use a difference of difficulties, say 0.1")
+    if model.shadow is not None:
+        yield from _shadow(policy, (*here, "shadow"), model.shadow)
 
 
-def _select(policy: Policy, here: Path, rules: tuple[Rule, ...]) -> Iterator[Problem]:
+def _shadow(policy: Policy, here: Path, shadow: Shadow) -> Iterator[Problem]:
+    yield from tier_name(policy, (*here, "to"), shadow.to)
+    if not 0 < shadow.share <= 1:
+        yield Problem((*here, "share"), f"share {shadow.share}", "use a number over 0 up to 1, say 0.05")
+    if shadow.max_in_flight < 1:
+        yield Problem((*here, "max_in_flight"), f"{shadow.max_in_flight} at once", "use 1 or more")
+
+
+def _select(policy: Policy, here: Path, model: VirtualModel) -> Iterator[Problem]:
+    rules = model.select
     if not rules or rules[-1].when is not None:
         yield Problem(here, "the last rule must be the default", "end the list with {id: default, use: TIER}")
     seen: set[str] = set()
@@ -92,7 +103,7 @@ def _select(policy: Policy, here: Path, rules: tuple[Rule, ...]) -> Iterator[Pro
         if rule.id in seen:
             yield repeated((*here, index, "id"), "rule", rule.id)
         seen.add(rule.id)
-        yield from use_problems(policy, (*here, index, "use"), rule.use)
+        yield from use_problems(policy, (*here, index, "use"), rule.use, model.limits)
         if rule.when is None and index < len(rules) - 1:
             yield Problem((*here, index), f"rule {rule.id!r} has no `when`", "only the last rule goes without; move it")
         elif rule.when is not None:

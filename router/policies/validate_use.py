@@ -2,25 +2,29 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from headrace.contracts.policy import (
     BudgetPacing,
     Canary,
     Epsilon,
+    Experts,
     Latency,
+    Limits,
     Policy,
     QualityAtCost,
     Use,
     Weighted,
 )
-from headrace.router.policies.problem import Path, Problem, tier_name
+from headrace.router.policies.panel import seatable
+from headrace.router.policies.problem import Path, Problem, tier_name, unknown
 
 SHARES_TOLERANCE: Final = 1e-6
 
 
-def use_problems(policy: Policy, here: Path, use: Use) -> Iterator[Problem]:
-    """Yield everything that is wrong with one rule's `use`. Pure."""
+def use_problems(policy: Policy, here: Path, use: Use, limits: Limits) -> Iterator[Problem]:
+    """Yield everything that is wrong with one rule's `use`; limits: those of its virtual model. Pure."""
     match use:
         case str():
             yield from tier_name(policy, here, use)
@@ -39,6 +43,8 @@ def use_problems(policy: Policy, here: Path, use: Use) -> Iterator[Problem]:
             yield from _seconds((*here, "deadline_s"), use.deadline_s, "2.0")
         case BudgetPacing():
             yield from _budget(policy, here, use)
+        case Experts():
+            yield from _experts(policy, here, use, limits)
 
 
 def _canary(policy: Policy, here: Path, use: Canary) -> Iterator[Problem]:
@@ -84,3 +90,27 @@ def _shares(policy: Policy, here: Path, use: Weighted) -> Iterator[Problem]:
     total = math.fsum(use.shares.values())
     if not abs(total - 1) <= SHARES_TOLERANCE:
         yield Problem(here, f"the shares add up to {total:.6g}", "make them add up to 1")
+
+
+def _experts(policy: Policy, here: Path, use: Experts, limits: Limits) -> Iterator[Problem]:
+    every = seatable(policy, replace(use, backends=()))
+    for index, backend in enumerate(use.backends):
+        if backend not in policy.cards:
+            yield unknown((*here, "backends", index), "backend", backend, every)
+        elif backend not in every:
+            what = f"backend {backend!r} stands in no tier"
+            yield Problem((*here, "backends", index), what, "make it a tier's `default` or one of its `specialists`")
+        elif backend in use.backends[:index]:
+            yield Problem((*here, "backends", index), f"{backend!r} stands there twice", "name every backend once")
+    seats, asked = len(seatable(policy, use)), use.top_k + (use.fuse == "judge")
+    if not 1 <= use.top_k <= seats:
+        yield Problem((*here, "top_k"), f"{use.top_k} of {seats} backends", f"use a number from 1 to {seats}")
+    elif use.top_k > 1 and asked > limits.max_attempts:
+        what = f"{asked} attempts at once, and limits.max_attempts is {limits.max_attempts}"
+        yield Problem((*here, "top_k"), what, f"set limits: {{max_attempts: {asked}}}, or ask fewer")
+    if use.judge:
+        yield from tier_name(policy, (*here, "judge"), use.judge)
+    if (use.fuse == "judge") != bool(use.judge):
+        yield Problem((*here, "judge"), "a judge goes with `fuse: judge`, and only with it", "write both or neither")
+    yield from _price((*here, "lambda"), use.quality_per_milliusd)
+    yield from _seconds((*here, "deadline_s"), use.deadline_s, "30.0")

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from headrace.contracts.policy import BudgetPacing, Latency, Policy
+from headrace.contracts.policy import BudgetPacing, Experts, Latency, Policy
 from headrace.router.replay.decisions import Move, Redecided, Replan, moves, redecide, unseen_names
 from headrace.router.replay.estimators import NAMES, Array, Estimate, Name, Samples, change, effective, estimate
 from headrace.router.replay.log import Log, LoggedPlan, Step
@@ -213,5 +213,7 @@ def _of_the_moment(policy: Policy) -> Iterator[str]:
     uses = [rule.use for model in policy.virtual_models.values() for rule in model.select]
     if any(isinstance(use, Latency) for use in uses):
         yield "`latency` is not replayed: rates and queues of then are unknown, so every tier counts as in time"
+    if any(isinstance(use, Experts) and use.top_k > 1 for use in uses):
+        yield "`experts` are not replayed: the first of them stands for the panel, in cost as in quality"
     if any(isinstance(use, BudgetPacing) for use in uses):
         yield "`budget` is not replayed: no request spends from its bank, so it counts as full"

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.support.gateway import CONFIG, Running, ask, running, settings_for
+from tests.support.replies import Say
 from tests.support.upstream import Upstream
 
 
@@ -85,3 +86,35 @@ async def test_a_deadline_learns_from_the_answers(tmp_path: Path, small: Upstrea
     assert (before["scores"], "not measured yet: small, large" in before["reason"]) == ({}, True)
     assert 0 < after["scores"]["large"] < 5
     assert after["targets"][0]["tier"] == "large"
+
+
+PANEL = CONFIG.replace(
+    "- {{id: default, use: small}}",
+    "- {{id: default, use: {{strategy: experts, top_k: 2, fuse: best_confidence}}}}",
+)
+
+
+async def test_experts_answer_side_by_side_and_every_answer_is_paid_for_and_recorded(
+    tmp_path: Path, small: Upstream, large: Upstream
+) -> None:
+    small.always(Say([("It is 8", -5.0)]))
+    large.always(Say([("It is 7", -0.1)]))
+    async with running(settings_for(tmp_path, small.url, large.url, PANEL)) as gateway:
+        _, body, headers = await gateway.post("/v1/chat/completions", ask())
+        events = (await gateway.stream(ask())).decode()
+        _, found, _ = await gateway.get(f"/v1/headrace/decisions/{headers['x-headrace-decision']}")
+        _, explained, _ = await gateway.post("/v1/headrace/explain", ask())
+        text = gateway.system.metrics.render()[0].decode()
+    assert body["choices"][0]["message"]["content"] == "It is 7"
+    assert "It is 7" in events
+    assert "It is 8" not in events
+    assert (headers["x-headrace-tier"], headers["x-headrace-attempts"]) == ("large", "2")
+    assert found["plan"]["fuse"] == "best_confidence"
+    assert {member["backend"] for member in found["plan"]["experts"]} == {"s", "l"}
+    assert sorted(attempt["outcome"] for attempt in found["attempts"]) == ["committed", "outvoted"]
+    assert float(headers["x-headrace-cost-usd"]) * 1e6 == found["cost_microusd"]
+    assert found["cost_microusd"] == sum(attempt["cost_microusd"] for attempt in found["attempts"])
+    assert found["wasted_tokens"] > 0
+    assert explained["fuse"] == "best_confidence"
+    assert 'headrace_attempts_total{model="s",outcome="outvoted",tier="small"} 2.0' in text
+    assert 'headrace_commits_total{model="l",reason="fused",tier="large"} 2.0' in text

@@ -84,6 +84,8 @@ def show(plan: Plan, console: Console) -> None:
         tried.add_row(
             str(place), target.tier, target.card.id, "yes" if target.judged else f"no: {target.why_not_judged}"
         )
+    for member in plan.panel.members if plan.panel is not None else ():
+        tried.add_row("=", member.tier, member.card.id, "expert, side by side")
     for tier, why in plan.skipped.items():
         tried.add_row("-", tier, "left out", why)
     console.print(tried)

@@ -109,7 +109,28 @@ class BudgetPacing:
     window_s: float | None = None
 
 
-Strategy = Weighted | Canary | Epsilon | QualityAtCost | Latency | BudgetPacing
+Fuse = Literal["vote", "best_confidence", "judge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """Ask the `top_k` most promising backends side by side, and make one answer of theirs. 1: ask the best alone.
+
+    fuse: the answer most of them agree on, the one most surely right, or the one that a model of the tier `judge`
+    picks. backends: who may be asked, empty for all of every tier. quality_per_milliusd: the quality that a milli-USD
+    must buy, by which they are ranked. deadline_s: what has not come by then is left out.
+    """
+
+    top_k: int
+    fuse: Fuse = "vote"
+    backends: tuple[str, ...] = ()
+    judge: str = ""
+    quality_per_milliusd: float = 0.0
+    deadline_s: float = 30.0
+
+
+OneTier = Weighted | Canary | Epsilon | QualityAtCost | Latency | BudgetPacing
+Strategy = OneTier | Experts
 Use = str | Strategy
 
 
@@ -171,6 +192,18 @@ class Affinity:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """Ask the tier `to` too, for a share of the conversations, once the client has its answer; nobody waits for it.
+
+    max_in_flight: how many may run at once; a further one is dropped.
+    """
+
+    to: str
+    share: float
+    max_in_flight: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualModel:
     """A name clients use; it never changes for them."""
 
@@ -180,6 +213,7 @@ class VirtualModel:
     on_failure: tuple[FailureRule, ...] = ()
     limits: Limits = field(default_factory=Limits)
     affinity: Affinity = field(default_factory=Affinity)
+    shadow: Shadow | None = None
 
 
 @dataclass(frozen=True, slots=True)

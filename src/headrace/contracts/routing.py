@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from headrace.contracts.models import ModelCard
-from headrace.contracts.policy import FailureRule, Limits, LowConfidence
+from headrace.contracts.policy import FailureRule, Fuse, Limits, LowConfidence
 
 AttemptOutcome = Literal[
     "committed",   # its answer went to the client, whole
@@ -14,6 +14,8 @@ AttemptOutcome = Literal[
     "failed",      # broke before commit
     "broken",      # broke after commit: the client saw OpenAI's mid-stream error
     "cancelled",   # the client left
+    "outvoted",    # a whole answer of an expert; another one's went to the client
+    "consulted",   # a judge's word on the experts' answers
 ]  # fmt: skip
 CommitReason = Literal[
     "confident",       # probe: calibrated confidence reached the bar within k tokens
@@ -22,6 +24,7 @@ CommitReason = Literal[
     "whole",           # judged whole (early end, or non-streamed) and good
     "question_only",   # no judging was possible or asked for: decided from the question alone
     "last_tier",       # nothing stronger is left in the plan
+    "fused",           # chosen from the answers of several experts
 ]  # fmt: skip
 
 
@@ -118,6 +121,18 @@ class Target(msgspec.Struct, frozen=True):
     why_not_judged: str = ""
 
 
+class Panel(msgspec.Struct, frozen=True):
+    """Experts that are asked side by side, the most promising first, and how one answer is made of theirs.
+
+    deadline_s: seconds after the first is asked; what has not come by then is left out.
+    """
+
+    members: tuple[Target, ...]
+    fuse: Fuse
+    deadline_s: float
+    judge: Target | None = None
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What will be tried, decided before any model is called.
 
@@ -126,7 +141,9 @@ class Plan(msgspec.Struct, frozen=True):
     chances: tier id -> that probability for every tier that could have stood first; empty for a
         rule that names a tier.
     scores: tier id -> what the rule's strategy compared; empty likewise.
-    pace: where the budget of the rule stood, if it has one.
+    (of experts: backend id.) pace: where the budget of the rule stood, if it has one.
+    panel: the experts that are asked in place of targets[0], the first of them.
+    shadow: who is asked too once the client has its answer.
     rule: id of the matched rule; "direct" for a catalogue id, "tier" for headrace/<tier>.
     """
 
@@ -146,6 +163,8 @@ class Plan(msgspec.Struct, frozen=True):
     chances: Mapping[str, float] = {}
     scores: Mapping[str, float] = {}
     pace: Pace | None = None
+    panel: Panel | None = None
+    shadow: Target | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -178,3 +178,11 @@ async def test_the_wait_is_nothing_while_a_place_is_free_and_then_what_is_ahead(
         await asyncio.sleep(0)
         assert bounds.wait_s("small") == 2 * FIRST_GUESS_S
     await waiting
+
+
+async def test_there_is_room_while_a_place_is_free() -> None:
+    bounds = admission(concurrency=1)
+    assert bounds.has_room("small")
+    async with bounds.slot("small", deadline=far()):
+        assert not bounds.has_room("small")
+    assert bounds.has_room("unbounded")

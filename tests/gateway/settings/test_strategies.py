@@ -2,7 +2,17 @@ from pathlib import Path
 
 import pytest
 
-from headrace.contracts.policy import BudgetPacing, Canary, Epsilon, Latency, QualityAtCost, Use, Weighted
+from headrace.contracts.policy import (
+    BudgetPacing,
+    Canary,
+    Epsilon,
+    Experts,
+    Latency,
+    QualityAtCost,
+    Shadow,
+    Use,
+    Weighted,
+)
 from headrace.gateway.settings.load import packaged
 from headrace.gateway.settings.problems import Keys
 from headrace.gateway.settings.strategies import parse_use
@@ -38,6 +48,11 @@ def with_use(use: str) -> str:
         (
             "{strategy: budget, use: large, else: small, usd: 0.1, window_s: 86400}",
             BudgetPacing("large", "small", 100_000, 86_400.0),
+        ),
+        ("{strategy: experts, top_k: 2}", Experts(2)),
+        (
+            "{strategy: experts, top_k: 1, fuse: judge, judge: large, backends: [coder-1.5b], lambda: 1}",
+            Experts(1, "judge", ("coder-1.5b",), "large", 1.0),
         ),
         ("{strategy: budget, use: large, else: small, usd_per_1k: 2}", BudgetPacing("large", "small", 2_000_000)),
     ],
@@ -75,6 +90,17 @@ def test_every_use_is_read(tmp_path: Path, text: str, use: Use) -> None:
         ("{strategy: budget, use: large, else: small, usd: -1, window_s: 9}", ".usd", "out of bounds", "at least 0"),
         ("{strategy: budget, use: small, else: large, usd_per_1k: 1}", ".else", "no cheaper", "stands before it"),
         ("{strategy: budget, use: large, usd_per_1k: 1}", ".else", "'else' is missing", "write else: ..."),
+        ("{strategy: experts, top_k: 9}", ".top_k", "out of bounds", "at most 8"),
+        ("{strategy: experts, top_k: 3}", ".top_k", "3 of 2 backends", "from 1 to 2"),
+        ("{strategy: experts, top_k: 2, fuse: vot}", ".fuse", "not a known word", "'vote'"),
+        (
+            "{strategy: experts, top_k: 1, backends: [codr-1.5b]}",
+            ".backends[0]",
+            "unknown backend 'codr-1.5b'",
+            "'coder-1.5b'",
+        ),
+        ("{strategy: experts, top_k: 2, fuse: judge, judge: lage}", ".judge", "unknown tier 'lage'", "'large'"),
+        ("{strategy: experts, top_k: 2, judge: large}", ".judge", "a judge goes with", "both or neither"),
         ("{strategy: canary, use: small, to: small, share: 0.1}", ".to", "the tier of `use` too", "another tier"),
         ("{strategy: canary, use: small, to: large, share: 1}", ".share", "out of bounds", "under 1"),
     ],
@@ -87,6 +113,31 @@ def test_a_mistake_is_told_at_its_line_with_its_cure(tmp_path: Path, use: str, p
     assert any(
         (each.path, each.place.line) == (place, line) and what in each.what and cure in each.cure for each in found
     ), [str(each) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("shadow", "key", "what", "cure"),
+    [
+        ("{to: lage, share: 0.1}", ".to", "unknown tier 'lage'", "'large'"),
+        ("{to: large, share: 0}", ".share", "out of bounds", "over 0"),
+        ("{to: large, share: 2}", ".share", "out of bounds", "at most 1"),
+        ("{to: large}", ".share", "'share' is missing", "write share: ..."),
+        ("{to: large, share: 0.1, max_inflight: 2}", ".max_inflight", "unknown key", "'max_in_flight'"),
+        ("{to: large, share: 0.1, max_in_flight: 0}", ".max_in_flight", "out of bounds", "at least 1"),
+    ],
+)
+def test_a_mistake_in_a_shadow_is_told_at_its_line(tmp_path: Path, shadow: str, key: str, what: str, cure: str) -> None:
+    text = SAMPLE.replace("    affinity:", f"    shadow: {shadow}\n    affinity:")
+    line = text[: text.index("    shadow:")].count("\n") + 1
+    (found,) = problems_of(tmp_path, text)
+    assert (found.path, found.place.line) == (f"virtual_models.headrace/auto.shadow{key}", line)
+    assert what in found.what
+    assert cure in found.cure
+
+
+def test_a_shadow_is_read(tmp_path: Path) -> None:
+    text = SAMPLE.replace("    affinity:", "    shadow: {to: large, share: 0.05}\n    affinity:")
+    assert load_text(tmp_path, text).policy.virtual_models["headrace/auto"].shadow == Shadow("large", 0.05, 4)
 
 
 def test_all_numbers_of_a_strategy_are_told_together() -> None:
@@ -108,5 +159,5 @@ def test_a_value_from_the_environment_is_not_shown(tmp_path: Path) -> None:
 
 def test_the_packaged_example_shows_every_strategy() -> None:
     text = packaged("strategies").read_text(encoding="utf-8")
-    for word in ("weighted", "canary", "epsilon", "quality_at_cost", "latency", "budget"):
+    for word in ("weighted", "canary", "epsilon", "quality_at_cost", "latency", "budget", "experts"):
         assert f"strategy: {word}" in text
