@@ -219,7 +219,7 @@ def main() -> None:
     parser.add_argument("--direct-model", default=SMALL, help="the small model's name there")
     options = parser.parse_args()
     settings = load_settings()
-    entries = [one for one in read_table(RECORD) if {SMALL, LARGE} <= set(one.answers)]
+    entries = [one for one in read_table(RECORD, split="calibration") if {SMALL, LARGE} <= set(one.answers)]
     replay = Replay(settings.policy, VIRTUAL_MODEL, load_difficulty(), load_judge())
     lines = tabulate(entries, strategies(entries, replay))
     if options.gateway and options.direct:

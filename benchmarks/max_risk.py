@@ -78,7 +78,7 @@ def figures(entries: Sequence[Entry], cascade: Sequence[Result], policy: Policy)
 def main() -> None:
     """Replay every risk and write the table."""
     policy = load_settings(packaged()).policy
-    every = read_table()
+    every = read_table(split="calibration")
     fitted = replays(policy, every)
     entries = [one for one in every if not one.as_json and {SMALL, LARGE} <= one.answers.keys()]
     slices = {"all": entries, "easy": [one for one in entries if slice_of(one.kind) == "easy"]}

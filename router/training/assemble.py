@@ -21,7 +21,7 @@ def training_examples(folder: Path, table: Path = PACKAGED) -> list[Example]:
     labelled = read_labelled(folder)
     _, kept_back = draw(labelled)
     public = [one for source in sorted(ROLES) for one in read_source(folder, source)]
-    live = live_examples(read_table(table))
+    live = live_examples(read_table(table, split="calibration"))
     taken = {one.question_id for one in live} | {one.question_id for one in kept_back}
     topics = topic_examples([one for one in labelled if one.question_id not in taken])
     return [*without(public, kept_back), *live, *topics, *seed_examples()]
@@ -93,7 +93,9 @@ def domain_of_kind(kind: str) -> str:
     """Return the domain of a labelled kind."""
     if kind.startswith("gsm8k"):
         return "maths"
-    return "code" if kind == "humaneval" else domain_of("easy", kind)
+    if kind == "pubmedqa":
+        return "knowledge"
+    return "code" if kind in {"humaneval", "crux"} else domain_of("easy", kind)
 
 
 def fold_of(key: str) -> int:

@@ -1,30 +1,43 @@
-"""Puts labelled questions to one model, once each, and grades the answers. Knows no HTTP: it is handed a Backend.
+"""Puts labelled questions to one model in several forms and grades the answers. Knows no HTTP: it is handed a Backend.
 
-A run is a list of rows, one a question, as JSON lines: what was asked, every token with its log-probability, when the
-tokens came, and whether the answer was right.
+A run is a file of JSON lines, one an answer: what was asked in which form, every token with its log-probability and
+those of its alternatives, when the tokens came, what the answer cost, and whether it was right.
 """
 
 import asyncio
-import gzip
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+import re
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from headrace.contracts.chat import ChatCall, Chunk, Message
+from headrace.contracts.errors import BackendError, ConfigError
+from headrace.contracts.models import Price
 from headrace.contracts.protocols import UpstreamCall
 from headrace.router.training.graders import grade
-from headrace.router.training.labelled import Question
+from headrace.router.training.labelled import Question, rank
 
 MAX_TOKENS: Final = 256
-DEADLINE_S: Final = 900.0
+TOP_LOGPROBS: Final = 5
+DEADLINE_S: Final = 1800.0
+# Forms of asking: the answer itself, the same again later, the model's own word on its answer, and sampled answers.
+GREEDY: Final = "greedy"
+AGAIN: Final = "again"
+CONFIDENCE: Final = "confidence"
+SAMPLE: Final = "sample-"
+SAMPLING: Final = {"temperature": 0.7, "top_p": 0.95}
+ASK_CONFIDENCE: Final = "How likely is it that your answer is right? Reply with one number from 0 to 100 only."
+CONFIDENCE_TOKENS: Final = 8
 ANSWER_SCHEMA: Final = {
     "type": "object",
     "properties": {"answer": {"type": "string"}},
     "required": ["answer"],
     "additionalProperties": False,
 }
+_PERCENT = re.compile(r"\d+(?:\.\d+)?")
 
 
 class Streamer(Protocol):
@@ -36,124 +49,237 @@ class Streamer(Protocol):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One recorded answer. token_s[i] is when token i arrived, in seconds after the request was sent."""
+    """One recorded answer, in natural logs and seconds.
+
+    tops[i]: log-probabilities of the likeliest tokens at place i. token_s[i]: when token i arrived after the request
+    was sent; ttft_s is the first of them. started_s: Unix time. correct: for form "confidence", of the answer judged.
+    """
 
     question_id: str
     kind: str
     model: str
+    form: str
     as_json: bool
     correct: bool
     text: str
     finish_reason: str
     tokens: list[str]
     logprobs: list[float]
+    tops: list[list[float]]
     token_s: list[float]
     prompt_tokens: int
+    completion_tokens: int
+    cost_microusd: int
+    started_s: float
+    ttft_s: float
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a run asks: which model, at which price, how many requests at once, and the clocks.
+
+    clock: monotonic seconds. wall: Unix time. pauses_s: before each further try of a request that failed.
+    """
+
+    model: str
+    price: Price
+    at_once: int
+    clock: Callable[[], float]
+    wall: Callable[[], float]
+    pauses_s: Sequence[float] = (1.0, 10.0, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request to make: a question in a form."""
+
+    question: Question
+    form: str
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what tells this request from every other of the run."""
+        return self.question.question_id, self.form
+
+
+def plan(questions: Sequence[Question], *, samples: int, sampled: int, repeat: int) -> list[tuple[Ask, ...]]:
+    """Return the requests of a run as chains: what stands later in a chain needs the answer before it.
+
+    Every question greedily, in a fixed order that mixes the kinds; the first `sampled` also with a confidence and
+    `samples` sampled answers; the first `repeat` greedily once more, at the end.
+    """
+    ordered = sorted(questions, key=lambda one: rank(f"sampled {one.question_id}"))
+    chosen = ordered[:sampled] if samples else []
+    told = {one.question_id for one in chosen}
+    chains: list[tuple[Ask, ...]] = [
+        (Ask(one, GREEDY), Ask(one, CONFIDENCE)) if one.question_id in told else (Ask(one, GREEDY),) for one in ordered
+    ]
+    chains += [(Ask(one, f"{SAMPLE}{number}"),) for number in range(1, samples + 1) for one in chosen]
+    chains += [(Ask(one, AGAIN),) for one in ordered[:repeat]]
+    return chains
 
 
 async def record(
     backend: Streamer,
-    model: str,
-    questions: Sequence[Question],
+    chains: Iterable[Sequence[Ask]],
+    asking: Asking,
     *,
-    at_once: int,
-    clock: Callable[[], float],
+    kept: Iterable[Row],
     on_row: Callable[[Row], None],
 ) -> list[Row]:
-    """Ask every question greedily, `at_once` at a time, and return the graded rows in the order of the questions."""
-    places = asyncio.Semaphore(at_once)
+    """Make every request that `kept` does not answer yet, `at_once` chains at a time; return the new rows."""
+    known = {(row.question_id, row.form): row for row in kept}
+    waiting = iter(chains)
+    fresh: list[Row] = []
 
-    async def one(number: int, question: Question) -> Row:
-        async with places:
-            row = await _ask(backend, model, question, number, clock)
-        on_row(row)
-        return row
+    async def work() -> None:
+        for chain in waiting:
+            before: Row | None = None
+            for ask in chain:
+                row = known.get(ask.key)
+                if row is None:
+                    row = await _persistently(backend, ask, before, asking)
+                    fresh.append(row)
+                    on_row(row)
+                before = row
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(number, question)) for number, question in enumerate(questions)]
-    return [task.result() for task in tasks]
-
-
-def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """Write a finished run as .jsonl.gz; the same rows give the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
-    path.write_bytes(gzip.compress(lines, mtime=0))
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Read a run."""
-    decoder = msgspec.json.Decoder(Row)
-    return [decoder.decode(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        for _ in range(asking.at_once):
+            group.create_task(work())
+    return fresh
 
 
 def append_row(path: Path, row: Row) -> None:
     """Keep one row of a run that is under way, so that an interruption loses nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as sink:
         sink.write(msgspec.json.encode(row) + b"\n")
 
 
 def kept_rows(path: Path) -> list[Row]:
-    """Return the rows of a run that is under way; a last line cut short is dropped."""
-    decoder = msgspec.json.Decoder(Row)
-    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
-    return [decoder.decode(line) for line in lines]
+    """Return the rows of a run; a last line cut short is taken off the file. ConfigError for any other bad line."""
+    if not path.exists():
+        return []
+    raw = path.read_bytes()
+    whole = raw.rfind(b"\n") + 1
+    if whole < len(raw):
+        with path.open("r+b") as file:
+            file.truncate(whole)
+    return list(_decoded(path, raw[:whole]))
 
 
-def call_of(question: Question, model: str) -> ChatCall:
-    """Return the request that asks a question: greedy, bounded, streamed."""
-    wire: dict[str, Any] = {"messages": [{"role": "user", "content": question.text}], "temperature": 0}
+def call_of(ask: Ask, model: str, said: str = "") -> ChatCall:
+    """Return the request for one form of asking: bounded, streamed; `said` is the answer a confidence is asked for."""
+    turns = [Message("user", ask.question.text)]
+    wire: dict[str, Any] = {"temperature": 0, "max_tokens": MAX_TOKENS}
     response_format = None
-    if question.as_json:
-        schema = {"name": "answer", "schema": ANSWER_SCHEMA, "strict": True}
+    if ask.form == CONFIDENCE:
+        turns += [Message("assistant", said), Message("user", ASK_CONFIDENCE)]
+        wire["max_tokens"] = CONFIDENCE_TOKENS
+    elif ask.question.as_json:
+        gold = ask.question.gold
+        schema = {"name": "answer", "schema": gold.get("schema", ANSWER_SCHEMA), "strict": True}
         response_format = {"type": "json_schema", "json_schema": schema}
         wire["response_format"] = response_format
-    wire["max_tokens"] = MAX_TOKENS
+    if ask.form.startswith(SAMPLE):
+        wire |= {**SAMPLING, "seed": int(ask.form.removeprefix(SAMPLE))}
+    wire["messages"] = [{"role": turn.role, "content": turn.text} for turn in turns]
     return ChatCall(
         model=model,
         endpoint="chat",
-        messages=(Message("user", question.text),),
+        messages=tuple(turns),
         wire=wire,
         stream=True,
-        max_tokens=MAX_TOKENS,
+        max_tokens=wire["max_tokens"],
+        logprobs=True,
+        top_logprobs=TOP_LOGPROBS,
         response_format=response_format,
     )
 
 
-async def _ask(backend: Streamer, model: str, question: Question, number: int, clock: Callable[[], float]) -> Row:
-    started = clock()
-    call = UpstreamCall(call_of(question, model), probe=True, deadline=started + DEADLINE_S, request_id=f"rec_{number}")
-    text, finish_reason, prompt_tokens = [], "", 0
-    tokens: list[str] = []
-    logprobs: list[float] = []
-    token_s: list[float] = []
+def stated_confidence(text: str) -> float | None:
+    """Return the probability of 0..1 that a reply to ASK_CONFIDENCE states, None unless it is the only number."""
+    found = _PERCENT.findall(text)
+    percent = float(found[0]) if len(found) == 1 else -1.0
+    return percent / 100.0 if 0.0 <= percent <= 100.0 else None  # noqa: PLR2004  (the scale asked for)
+
+
+async def _persistently(backend: Streamer, ask: Ask, before: Row | None, asking: Asking) -> Row:
+    """Ask again after a failure of the backend, a few times: one lost connection must not end a run of hours."""
+    for pause_s in asking.pauses_s:
+        try:
+            return await _answer(backend, ask, before, asking)
+        except BackendError:
+            await asyncio.sleep(pause_s)
+    return await _answer(backend, ask, before, asking)
+
+
+async def _answer(backend: Streamer, ask: Ask, before: Row | None, asking: Asking) -> Row:
+    reply = _Reply()
+    started_s, started = asking.wall(), asking.clock()
+    chat = call_of(ask, asking.model, before.text if before else "")
+    request_id = f"rec_{rank(' '.join(ask.key))[:16]}"
+    call = UpstreamCall(chat, probe=True, deadline=started + DEADLINE_S, request_id=request_id)
     async for batch in backend.stream(call):
-        now = round(clock() - started, 4)
-        for chunk in batch:
-            prompt_tokens = chunk.usage.prompt_tokens if chunk.usage else prompt_tokens
-            for choice in chunk.choices:
-                text.append(choice.delta.get("content") or "")
-                finish_reason = choice.finish_reason or finish_reason
-                entries = (choice.logprobs.content if choice.logprobs else None) or []
-                tokens += [entry.token for entry in entries]
-                logprobs += [round(entry.logprob, 4) for entry in entries]
-                token_s += [now] * len(entries)
-    seconds = round(clock() - started, 4)
-    reply = "".join(text)
-    correct = await asyncio.to_thread(grade, question, reply)
+        reply.take(batch, round(asking.clock() - started, 4))
+    seconds = round(asking.clock() - started, 4)
+    text = "".join(reply.text)
+    correct = before.correct if before else await asyncio.to_thread(grade, ask.question, text)
+    completion_tokens = reply.completion_tokens or len(reply.tokens)
     return Row(
-        question_id=question.question_id,
-        kind=question.kind,
-        model=model,
-        as_json=question.as_json,
+        question_id=ask.question.question_id,
+        kind=ask.question.kind,
+        model=asking.model,
+        form=ask.form,
+        as_json=ask.question.as_json,
         correct=correct,
-        text=reply,
-        finish_reason=finish_reason,
-        tokens=tokens,
-        logprobs=logprobs,
-        token_s=token_s,
-        prompt_tokens=prompt_tokens,
+        text=text,
+        finish_reason=reply.finish_reason,
+        tokens=reply.tokens,
+        logprobs=reply.logprobs,
+        tops=reply.tops,
+        token_s=reply.token_s,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=completion_tokens,
+        cost_microusd=asking.price.cost_microusd(reply.prompt_tokens, completion_tokens),
+        started_s=round(started_s, 3),
+        ttft_s=reply.token_s[0] if reply.token_s else seconds,
         seconds=seconds,
     )
+
+
+class _Reply:
+    """What a stream has brought so far."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.tokens: list[str] = []
+        self.logprobs: list[float] = []
+        self.tops: list[list[float]] = []
+        self.token_s: list[float] = []
+        self.finish_reason = ""
+        self.prompt_tokens = self.completion_tokens = 0
+
+    def take(self, batch: Sequence[Chunk], now: float) -> None:
+        for chunk in batch:
+            if chunk.usage:
+                self.prompt_tokens = chunk.usage.prompt_tokens
+                self.completion_tokens = chunk.usage.completion_tokens
+            for choice in chunk.choices:
+                self.text.append(choice.delta.get("content") or "")
+                self.finish_reason = choice.finish_reason or self.finish_reason
+                # Rounding keeps the sign of what is nearly 0: an exact 0.0 is a token that a grammar decided.
+                for entry in (choice.logprobs.content if choice.logprobs else None) or []:
+                    self.tokens.append(entry.token)
+                    self.logprobs.append(round(entry.logprob, 4))
+                    self.tops.append([round(one.logprob, 4) for one in entry.top_logprobs])
+                    self.token_s.append(now)
+
+
+def _decoded(path: Path, raw: bytes) -> Iterator[Row]:
+    decoder = msgspec.json.Decoder(Row)
+    for number, line in enumerate(raw.splitlines(), start=1):
+        try:
+            yield decoder.decode(line)
+        except msgspec.DecodeError as exc:
+            raise ConfigError(f"{path}:{number}: not a recorded answer ({exc}); remove the line or the file") from exc

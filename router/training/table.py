@@ -1,29 +1,55 @@
-"""The compact record of what the default tiers answered: small enough to ship, enough to calibrate on.
+"""The compact record of what tiers answered: small enough to ship, enough to calibrate and to judge on.
 
 Log-probabilities are kept as whole hundredths, as the cascade counts them (its evidence rules are applied when the
-table is made); answers' texts are not kept.
+table is made); so are entropies, margins and shares. Answers' texts are not kept, only how far they agree.
 """
 
 import gzip
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from headrace.contracts.chat import Choice, Logprobs, TokenLogprob
 from headrace.contracts.errors import ConfigError
-from headrace.router.cascade.evidence import answer_evidence
-from headrace.router.training.labelled import Question
-from headrace.router.training.record import Row
+from headrace.router.training.labelled import Split
 
 PACKAGED: Final = Path(__file__).with_name("data") / "default_tiers.jsonl.gz"
 HUNDREDTHS: Final = 100.0
 EARLY_TOKENS: Final = 64
+# Answers are summed up after so many tokens of evidence, and as a whole.
+HORIZONS: Final = (8, 16, 32, 64)
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """One model's answer: evidence[i] is a log-probability in hundredths, early_ms[i] when token i came."""
+class Doubt(msgspec.Struct, frozen=True, array_like=True):
+    """How open the choice of tokens was up to a horizon, in hundredths of nats over the likeliest tokens recorded.
+
+    margin: log-probability of the likeliest token minus that of the next.
+    """
+
+    mean_entropy: int
+    most_entropy: int
+    mean_margin: int
+    least_margin: int
+
+
+class Extra(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Another answer of the same model to the same question. agreement: with the first answer, in hundredths."""
+
+    correct: bool
+    tokens: int
+    agreement: int
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One model's answer: evidence[i] is a log-probability in hundredths, early_ms[i] when token i came.
+
+    doubts: up to each of HORIZONS that the evidence reaches, the last for the whole answer. samples: at the sampling
+    temperature; again: the greedy answer of a later run. stated: the model's own word on its answer, in percent, and
+    stated_tokens what asking for it took (prompt, completion). agreement: with other models' answers, in hundredths.
+    support: share of its content words that the question's passage holds, in hundredths. is_valid: JSON of the form
+    asked for (None where no JSON was).
+    """
 
     correct: bool
     finish_reason: str
@@ -32,6 +58,14 @@ class Answer(msgspec.Struct, frozen=True):
     seconds: float
     evidence: list[int]
     early_ms: list[int]
+    doubts: list[Doubt] = []
+    samples: list[Extra] = []
+    again: Extra | None = None
+    stated: int | None = None
+    stated_tokens: tuple[int, int] | None = None
+    agreement: dict[str, int] = {}
+    support: int | None = None
+    is_valid: bool | None = None
 
     @property
     def logprobs(self) -> list[float]:
@@ -49,18 +83,7 @@ class Entry(msgspec.Struct, frozen=True):
     origin: str
     license: str
     answers: dict[str, Answer]
-
-
-def compact(questions: Iterable[Question], runs: Mapping[str, Sequence[Row]]) -> list[Entry]:
-    """Join runs (model id -> rows) with their questions; a question no run answered is left out."""
-    by_model = {model: {row.question_id: row for row in rows} for model, rows in runs.items()}
-    entries = []
-    for one in questions:
-        answers = {model: _answer(rows[one.question_id]) for model, rows in by_model.items() if one.question_id in rows}
-        if answers:
-            origin, license_id = one.origin
-            entries.append(Entry(one.question_id, one.kind, one.text, one.as_json, origin, license_id, answers))
-    return entries
+    split: Split = "calibration"
 
 
 def write_table(path: Path, entries: Iterable[Entry]) -> None:
@@ -69,29 +92,16 @@ def write_table(path: Path, entries: Iterable[Entry]) -> None:
     path.write_bytes(gzip.compress(b"".join(msgspec.json.encode(one) + b"\n" for one in entries), mtime=0))
 
 
-def read_table(path: Path = PACKAGED) -> list[Entry]:
-    """Read a table; ConfigError when it is missing or malformed."""
+def read_table(path: Path = PACKAGED, *, split: Split) -> list[Entry]:
+    """Read one split of a table, so that the two never mix; ConfigError when it is missing or malformed."""
     decoder = msgspec.json.Decoder(Entry)
     try:
-        return [decoder.decode(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        entries = [decoder.decode(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
     except (OSError, EOFError, msgspec.DecodeError) as exc:
-        raise ConfigError(f"{path}: not a record of answers ({exc}); make one with `headrace router record`") from exc
+        raise ConfigError(f"{path}: not a record of answers ({exc}); make one with `headrace router collect`") from exc
+    return [one for one in entries if one.split == split]
 
 
-def _answer(row: Row) -> Answer:
-    content = [TokenLogprob(token, logprob) for token, logprob in zip(row.tokens, row.logprobs, strict=True)]
-    choice = Choice(
-        message={"role": "assistant", "content": row.text},
-        logprobs=Logprobs(content=content),
-        finish_reason=row.finish_reason,
-    )
-    evidence = answer_evidence(choice, json=row.as_json)
-    return Answer(
-        correct=row.correct,
-        finish_reason=row.finish_reason,
-        prompt_tokens=row.prompt_tokens,
-        tokens=len(row.tokens),
-        seconds=row.seconds,
-        evidence=[round(value * HUNDREDTHS) for value in evidence],
-        early_ms=[round(second * 1000) for second in row.token_s[:EARLY_TOKENS]],
-    )
+def models_of(entries: Sequence[Entry]) -> list[str]:
+    """Return the models that answered, in order of their names."""
+    return sorted({model for one in entries for model in one.answers})

@@ -46,7 +46,7 @@ def serve(
         settings = load(path)
         return settings if port is None else replace(settings, server=replace(settings.server, port=port))
 
-    serve_settings(read(config), read, engine_python=_engine_python())
+    serve_settings(read(config), read, engine_python=find_engine_python())
 
 
 def serve_settings(
@@ -116,7 +116,8 @@ async def _tell(supervisor: Supervisor, say: Say) -> None:
         ready.cancel()
 
 
-def _engine_python() -> Path | None:
+def find_engine_python() -> Path | None:
+    """Return the interpreter of the engines' environment: the one that is named, else that beside the source tree."""
     named = os.environ.get(ENGINE_PYTHON)
     if named:
         return Path(named)

@@ -1,4 +1,13 @@
-from headrace.router.training.graders import contains_word, grade, number, program_of
+from headrace.router.training.graders import (
+    choice,
+    contains_word,
+    grade,
+    json_schema,
+    literal,
+    number,
+    program_of,
+    stated_literal,
+)
 from headrace.router.training.labelled import Question
 
 
@@ -42,3 +51,34 @@ def test_code_is_run_against_its_checks() -> None:
     question = Question("q", "humaneval", "?", "python_tests", gold)
     assert grade(question, "```python\ndef f(x):\n    return x * x\n```")
     assert not grade(question, "I cannot do that.")
+
+
+def test_the_first_choice_named_counts() -> None:
+    gold = {"answer": "maybe", "choices": ["yes", "no", "maybe"]}
+    assert choice("Maybe: the sample is small, so no.", gold)
+    assert not choice("No, or maybe", gold)
+    assert not choice("Nothing is known", gold)
+
+
+def test_literals_are_compared_as_values() -> None:
+    assert literal("assert f(1) == [1,  2]", {"answer": "[1, 2]"})
+    assert literal("```python\nassert f(1) == {'b': 1, 'a': 2}\n```", {"answer": "{'a': 2, 'b': 1}"})
+    assert literal("[PYTHON]\nassert f('x') == 'ha'\n[/PYTHON]", {"answer": "ha"})
+    assert not literal("True", {"answer": "1"})
+    assert not literal("", {"answer": "1"})
+    assert not literal("{{}: 1}", {"answer": "1"})
+
+
+def test_the_stated_literal_is_behind_the_last_comparison_or_the_last_line() -> None:
+    assert stated_literal("if x == 1:\nassert f(2) == 'b'") == "'b'"
+    assert stated_literal("The answer is\n`[3]`") == "[3]"
+
+
+def test_json_must_fit_its_schema_and_the_gold_value_if_there_is_one() -> None:
+    schema = {"type": "object", "required": ["a"]}
+    assert json_schema('{"a": 1}', {"schema": schema})
+    assert json_schema('{"a": 1}', {"schema": schema, "answer": {"a": 1}})
+    for reply in ("{}", "{", '{"a": 2}'):
+        assert not json_schema(reply, {"schema": schema, "answer": {"a": 1}})
+    whole = Question("j", "own", "?", "json_schema", {"schema": schema}, as_json=True)
+    assert grade(whole, '{"a": 1}')
