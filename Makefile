@@ -9,6 +9,8 @@ BIN := .venv/bin
 ENGINE_BIN := .venv-engine/bin
 # Named for the locks it was built from: a changed lock builds anew, an unchanged one costs nothing.
 VENV := .venv/.built-$(shell cat requirements/pip.lock requirements/gateway.lock | sha256sum | cut -c1-16)
+# Only `make bench NAME=plots` needs it, so only that installs it.
+DRAWING := .venv/.drawing-$(shell sha256sum requirements/bench.lock | cut -c1-16)
 # What imports without torch or vLLM is typed in .venv, the rest in .venv-engine; `-p` takes each room from the import root.
 TYPED := contracts cli setup gateway router retrieval $(addprefix models.,$(filter-out build engine __pycache__,$(notdir $(wildcard models/*))))
 TYPED_WITH_TORCH := models.build models.engine kernels
@@ -58,7 +60,7 @@ tests: $(VENV)  ## all tests, in both environments, with a coverage floor for ev
 docs-test: $(VENV)  ## what README and docs show: code runs, commands and files exist
 	@$(BIN)/python -m pytest -q tests/docs
 
-bench: $(VENV)  ## one benchmark: make bench NAME=gateway_overhead | cascade_live | engine | max_risk
+bench: $(VENV) $(if $(filter plots,$(NAME)),$(DRAWING))  ## one benchmark: make bench NAME=gateway_overhead; benchmarks/results/README.md lists all
 	@test -n "$(NAME)" || { echo "make bench: say which, as in 'make bench NAME=gateway_overhead'"; exit 2; }
 	@$(BIN)/python -m benchmarks.$(NAME)
 
@@ -75,5 +77,9 @@ $(VENV): requirements/pip.lock requirements/gateway.lock
 	@[ -t 1 ] || export PIP_QUIET=2; $(BIN)/python -m pip install --no-deps --require-hashes -r requirements/gateway.lock
 	@[ -t 1 ] || export PIP_QUIET=2; $(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
 	@rm -f .venv/.built-* && touch $@
+
+$(DRAWING): requirements/bench.lock | $(VENV)
+	@[ -t 1 ] || export PIP_QUIET=2; $(BIN)/python -m pip install --no-deps --require-hashes -r requirements/bench.lock
+	@rm -f .venv/.drawing-* && touch $@
 
 .PHONY: help serve setup test check format fmt lint types imports shape tests docs-test bench clean

@@ -1,0 +1,1 @@
+"""Parts of the plots: what is taken from result files, and how it is drawn."""

@@ -1,0 +1,104 @@
+"""Draws the pictures of the documentation from result files; nothing is computed anew.
+
+`make bench NAME=plots`, a few seconds; installs the extra `bench` (matplotlib) the first time.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from benchmarks.cascade.long_table import read
+from benchmarks.drawing.paper import Frame, Spot, draw
+from benchmarks.drawing.series import cascade_panel, experts_panel, live_panel, read_rows
+
+HERE: Final = Path(__file__).parent
+RESULTS: Final = HERE / "results"
+PICTURES: Final = HERE.parent / "docs" / "img"
+
+_SUMS, _CODE = "zeroeval_gsm", "zeroeval_crux"
+_LARGE: Final = "gemma-2-9b-it + Phi-3.5-mini-instruct -> "
+CASCADES: Final = (
+    (_SUMS, f"{_LARGE}Llama-3.1-405B-Instruct-Turbo", "Sums: gemma-2-9b + Phi-3.5-mini, then Llama-3.1-405B"),
+    (_SUMS, f"{_LARGE}Meta-Llama-3.1-70B-Instruct", "Sums: the same, then Llama-3.1-70B"),
+    (_CODE, f"{_LARGE}Llama-3.1-405B-Inst@sambanova", "Code reasoning: the same, then Llama-3.1-405B"),
+    (
+        _CODE,
+        "Qwen2.5-7B-Instruct + Qwen2.5-3B-Instruct -> Qwen2.5-72B-Instruct",
+        "Code reasoning: Qwen2.5 7B + 3B, then 72B",
+    ),
+)
+POOLS: Final = (
+    (_SUMS, "models under 10B", "Sums, 7 models under 10B"),
+    (_SUMS, "every model of known size", "Sums, every model of known size"),
+    (_CODE, "models under 10B", "Code reasoning, 10 models under 10B"),
+    (_CODE, "every model of known size", "Code reasoning, every model of known size"),
+)
+
+
+def draw_cascades(results: Path, pictures: Path) -> None:
+    """Draw quality against cost of the replayed cascades, with every control."""
+    table = read(results / "cascade_replay.csv")
+    labels = {
+        "always weak": Spot(8, -3),
+        "always strong": Spot(-6, 12),
+        "best constant": Spot(6, -14),
+        "oracle": Spot(9, 2),
+        "cascade alone": Spot(-7, 8),
+        "route first,\nwithin 40%": Spot(8, -24),
+        "route first,\nwithin the margin": Spot(6, 22),
+        "route first, every price": Spot(-38, 12, 0.8),
+        "coin between weak and strong": Spot(120, 14, 0.0),
+        "question router": Spot(12, -44, 0.5),
+        "length router": Spot(12, -58, 0.5),
+    }
+    frame = Frame(
+        "cost, percent of always-strong", "right, percent", "Replayed cascades, every draft paid, 95% intervals", labels
+    )
+    draw([cascade_panel(table, *one) for one in CASCADES], frame, pictures / "cascade-replay.png")
+
+
+def draw_live(results: Path, pictures: Path) -> None:
+    """Draw quality against cost of the default tiers."""
+    rows = read_rows(results / "cascade_live.csv")
+    labels = {
+        "always small": Spot(9, 0),
+        "always large": Spot(-8, -10),
+        "oracle": Spot(9, 0),
+        "cascade": Spot(-8, 3),
+        "rules only": Spot(-8, -4),
+        "best rule": Spot(-8, 16),
+        "coin between small and large": Spot(110, 40, 0.0),
+    }
+    frame = Frame("cost, micro-USD a question", "right, percent", "The default tiers, recorded answers", labels)
+    panels = [live_panel(rows, load, title) for load, title in (("all", "All questions"), ("easy", "Easy questions"))]
+    draw(panels, frame, pictures / "cascade-live.png")
+
+
+def draw_experts(results: Path, pictures: Path) -> None:
+    """Draw what a vote of K models gains over the best single one, against what it costs."""
+    table = read(results / "experts_replay.csv")
+    labels = {
+        "the same K for every question": Spot(4, 12, 0.0),
+        "K picked by predicted quality": Spot(10, -12, 0.4),
+        "K picked by quality less cost": Spot(-6, 16, 0.6),
+    }
+    frame = Frame(
+        "cost, times the best single model",
+        "points over the best single model",
+        "K = 1, 2, 3, 5 models vote (left to right), 95% intervals",
+        labels,
+        zero=True,
+    )
+    draw([experts_panel(table, *one) for one in POOLS], frame, pictures / "experts-replay.png")
+
+
+def main(results: Path = RESULTS, pictures: Path = PICTURES) -> None:
+    """Draw every picture and say how large it is."""
+    pictures.mkdir(parents=True, exist_ok=True)
+    for one in (draw_cascades, draw_live, draw_experts):
+        one(results, pictures)
+    for path in sorted(pictures.glob("*.png")):
+        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
