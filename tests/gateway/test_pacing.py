@@ -1,7 +1,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.contracts.policy import BudgetPacing, Policy, Rule
@@ -89,6 +89,7 @@ def test_debt_is_bounded_by_one_budget() -> None:
     assert bank.pace().spare == pytest.approx(-1 / RESERVE)
 
 
+@settings(deadline=None)
 @given(
     steps=st.lists(st.tuples(st.floats(0, 40), st.integers(0, 400)), min_size=1, max_size=200),
     window=st.sampled_from([10.0, 100.0]),

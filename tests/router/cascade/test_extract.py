@@ -1,7 +1,7 @@
 """What an answer comes down to."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.router.cascade.extract import MAX_ANSWER_CHARS, extract_answer
@@ -48,6 +48,7 @@ def test_the_last_announcement_counts() -> None:
     assert extract_answer("The answer is 4. Wait, let me check. The answer is 5.\nDone with 9 steps.") == "5"
 
 
+@settings(deadline=None)
 @given(st.text(max_size=2_000))
 def test_any_text_has_a_bounded_answer(text: str) -> None:
     assert len(extract_answer(text)) <= MAX_ANSWER_CHARS

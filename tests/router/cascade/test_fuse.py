@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.contracts.chat import Message
@@ -107,6 +107,7 @@ def test_a_question_without_a_user_is_no_crash() -> None:
     assert "Question:\n\n" in judge_call(call(messages=()), [ballot("7")], context_tokens=4_096).messages[0].text
 
 
+@settings(deadline=None)
 @given(BALLOTS, st.text(max_size=40))
 def test_every_way_chooses_one_that_is_there_and_sound_if_any_is(ballots: Sequence[Ballot], word: str) -> None:
     for ruling in (vote(ballots), best_confidence(ballots)):

@@ -2,7 +2,7 @@ import math
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.contracts.policy import (
@@ -127,6 +127,7 @@ def test_quality_at_cost_shows_quality_minus_cost_in_milli_usd() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
+@settings(deadline=None)
 @given(down=st.sets(st.sampled_from(TIERS), max_size=2), draw=st.floats(0, 1, exclude_max=True))
 def test_chances_add_up_to_one_over_able_tiers_and_hold_the_propensity(
     strategy: Strategy, down: set[str], draw: float
@@ -137,6 +138,7 @@ def test_chances_add_up_to_one_over_able_tiers_and_hold_the_propensity(
     assert made.propensity == pytest.approx(made.chances[made.targets[0].tier])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(TIERS), st.floats(0.01, 1), min_size=1), st.floats(0, 1, exclude_max=True))
 def test_any_weights_are_split_exactly(weights: dict[str, float], draw: float) -> None:
     total = math.fsum(weights.values())
