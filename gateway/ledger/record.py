@@ -200,6 +200,7 @@ def _features(features: Features, allowed: Allowed) -> LoggedFeatures:
         language=features.language,
         metadata=_only(features.metadata, allowed.metadata),
         headers=_only(features.headers, allowed.headers),
+        quality={backend: round(value, 5) for backend, value in features.quality.items()} if features.quality else {},
     )
 
 

@@ -59,7 +59,10 @@ class Features(msgspec.Struct, frozen=True):
 
 
 class LoggedFeatures(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the rules saw, as the ledger keeps it: metadata and headers only under the names the operator allowed."""
+    """What the rules saw, as the ledger keeps it: metadata and headers only under the names the operator allowed.
+
+    quality: backend id -> predicted P(its answer is right), so that replay compares what was compared.
+    """
 
     difficulty: float
     domain: str
@@ -71,6 +74,7 @@ class LoggedFeatures(msgspec.Struct, frozen=True, omit_defaults=True):
     language: str
     metadata: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
+    quality: Mapping[str, float] = {}
 
 
 class PreviousTurn(msgspec.Struct, frozen=True):

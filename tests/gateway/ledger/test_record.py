@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from headrace.contracts.routing import Pace, Panel
 from headrace.gateway.ledger.record import Outcome, build, decode, encode
 from tests.support.records import ANSWER, DRAFT, OUTCOME, PLAN, REQUEST, record
 
@@ -28,6 +29,35 @@ def test_a_record_holds_what_a_strategy_compared_and_nothing_where_none_did() ->
     assert (found["propensity"], found["scores"]) == (0.05, {"small": 0.95, "large": 0.05})
     assert found["chances"] == {"small": 0.95, "large": 0.05}
     assert not {"scores", "chances"} & json.loads(encode(record()))["plan"].keys()
+
+
+def test_a_record_holds_the_panel_the_shadow_and_the_budget_where_there_are_any() -> None:
+    first, second = PLAN.targets
+    plan = replace(
+        PLAN,
+        features=replace(PLAN.features, quality={"s": 0.123456789}),
+        panel=Panel((first, second), "vote", 30.0),
+        shadow=second,
+        pace=Pace(1, 2, 0.5, 0.25),
+    )
+    told = json.loads(encode(build(REQUEST, plan, (DRAFT, ANSWER), OUTCOME)))
+    assert [member["tier"] for member in told["plan"]["experts"]] == ["small", "large"]
+    assert (told["plan"]["fuse"], told["plan"]["shadow"]["tier"]) == ("vote", "large")
+    assert told["plan"]["pace"] == {
+        "spent_microusd": 1,
+        "allowed_microusd": 2,
+        "spare": 0.5,
+        "quality_per_milliusd": 0.25,
+    }
+    assert told["features"]["quality"] == {"s": 0.12346}
+    bare = json.loads(encode(record()))["plan"]
+    assert not {"experts", "fuse", "shadow", "pace"} & bare.keys()
+
+
+def test_answers_of_experts_that_nobody_saw_are_wasted() -> None:
+    outvoted = replace(DRAFT, outcome="outvoted", completion_tokens=5)
+    consulted = replace(DRAFT, outcome="consulted", completion_tokens=2)
+    assert build(REQUEST, PLAN, (outvoted, consulted, ANSWER), OUTCOME).wasted_tokens == 7
 
 
 def test_cost_is_the_sum_over_attempts_and_drafts_are_wasted() -> None:

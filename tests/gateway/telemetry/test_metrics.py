@@ -1,5 +1,7 @@
 import timeit
 
+import msgspec
+
 from headrace.contracts.routing import Attempt
 from headrace.gateway.ledger.record import Outcome, build
 from headrace.gateway.telemetry.metrics import Metrics
@@ -33,6 +35,23 @@ def test_one_record_counts_everything_once() -> None:
         'headrace_request_seconds_count{endpoint="chat",stream="yes"} 1.0',
     ):
         assert line in text
+
+
+def test_shadows_and_outvoted_experts_are_counted_apart() -> None:
+    metrics = Metrics()
+    outvoted = msgspec.structs.replace(DRAFT, outcome="outvoted")
+    metrics.observe(build(REQUEST, PLAN, (outvoted, ANSWER), Outcome(200, "ok", 1, 1, 1.0)))
+    metrics.shadowed("headrace/auto", "large", "ok", 214)
+    metrics.shadowed("headrace/auto", "large", "dropped")
+    text = text_of(metrics)
+    for line in (
+        'headrace_wasted_tokens_total{model="small-model",tier="small"} 32.0',
+        'headrace_shadow_requests_total{outcome="ok",tier="large",virtual_model="headrace/auto"} 1.0',
+        'headrace_shadow_requests_total{outcome="dropped",tier="large",virtual_model="headrace/auto"} 1.0',
+        'headrace_shadow_cost_microusd_total{tier="large"} 214.0',
+    ):
+        assert line in text
+    assert "headrace_escalations_total{" not in text
 
 
 def test_metrics_agree_with_the_record_they_were_made_from() -> None:

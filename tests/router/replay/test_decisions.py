@@ -1,7 +1,8 @@
 import pytest
+from msgspec.structs import replace
 
 from headrace.contracts.chat import ChatCall
-from headrace.contracts.policy import AllOf, AnyOf, Comparison, Not, Policy, Rule, Weighted
+from headrace.contracts.policy import AllOf, AnyOf, Comparison, Not, Policy, QualityAtCost, Rule, Weighted
 from headrace.contracts.routing import Features
 from headrace.router.replay.decisions import Redecided, chain, moves, redecide, replanner, unseen_names
 from headrace.router.replay.log import Step
@@ -99,3 +100,12 @@ def test_features_are_those_the_log_tells() -> None:
     redecide([entry], note)
     assert seen[0].difficulty == entry.features.difficulty
     assert (seen[0].tenant, seen[0].domain) == ("research", features().domain)
+
+
+def test_quality_that_was_predicted_is_compared_again() -> None:
+    value = policy(auto(on_low_confidence=None, select=(Rule("value", None, QualityAtCost(0.0)),)))
+    (entry,) = traffic(lined(), 1).entries
+    known = replace(entry.features, quality={"small-backend": 0.9, "large-backend": 0.1})
+    seen = [entry, replace(entry, features=known)]
+    told = redecide(seen, replanner(value, lambda _model, _domain: True))
+    assert [one.choices[0].steps[0].tier for one in told] == ["large", "small"]
