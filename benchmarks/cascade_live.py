@@ -1,9 +1,9 @@
 """Does the cascade of the default tiers pay? Accuracy, cost and latency against every plain alternative.
 
-`make bench NAME=cascade_live`. Every tier answered every question once, greedily, 32 in flight
-(benchmarks/data/cascade_live.jsonl.gz, made by `headrace router record` and `compact`); all strategies are composed
-from that record, none of its questions was used to train or calibrate. With --gateway and --direct it also measures,
-live, the time to the first token of committed streams against the small model alone.
+`make bench NAME=cascade_live`. Every tier answered every test question once, greedily, 32 in flight (the packaged
+record, made by `headrace router collect` and `compact`); all strategies are composed from that record, none of its test
+questions was used to train or calibrate. With --gateway and --direct it also measures, live, the time to the first
+token of committed streams against the small model alone; without them the live rows of before are kept.
 """
 
 import argparse
@@ -28,7 +28,6 @@ from headrace.router.difficulty.model import load as load_difficulty
 from headrace.router.training.table import Entry, read_table
 
 HERE: Final = Path(__file__).parent
-RECORD: Final = HERE / "data" / "cascade_live.jsonl.gz"
 RESULT: Final = HERE / "results" / "cascade_live.csv"
 VIRTUAL_MODEL: Final = "headrace/auto"
 SMALL: Final = "smollm2-135m-instruct-int8"
@@ -37,6 +36,7 @@ RESAMPLES: Final = 2000
 LIVE_QUESTIONS: Final = 60
 SEED: Final = 20261122
 
+HARD_KINDS: Final = frozenset({"gsm8k_few", "gsm8k_many", "humaneval", "arithmetic", "pubmedqa", "crux"})
 CASCADE: Final = "cascade"
 RANDOM: Final = "random at the cascade's cost"
 BEST_RULE: Final = "best rule at the cascade's cost, in hindsight"
@@ -69,6 +69,11 @@ class Line:
             str(len(ordered)),
             *(f"{at(share):.4g}" for share in (0.025, 0.975)),
         ]
+
+
+def plain(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the questions that ask for no JSON and that both models answered."""
+    return [one for one in entries if not one.as_json and {SMALL, LARGE} <= one.answers.keys()]
 
 
 def strategies(entries: Sequence[Entry], replay: Replay) -> dict[str, list[Result]]:
@@ -105,7 +110,7 @@ def tabulate(entries: Sequence[Entry], results: Mapping[str, Sequence[Result]]) 
 
 def slice_of(kind: str) -> str:
     """Return the slice a kind is reported under."""
-    return kind if kind in {"gsm8k_few", "gsm8k_many", "humaneval", "arithmetic"} else "easy"
+    return kind if kind in HARD_KINDS else "easy"
 
 
 def live_lines(pairs: Sequence[Paired]) -> list[Line]:
@@ -182,7 +187,15 @@ def _resampled(rows: Sequence[int]) -> Iterable[list[int]]:
         yield generator.choices(rows, k=len(rows))
 
 
-def _write(lines: Iterable[Line]) -> None:
+def measured_before(path: Path) -> list[list[str]]:
+    """Return the live rows of a result file, with the date they were measured."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as source:
+        return [list(row.values()) for row in csv.DictReader(source) if row["mode"] == "live"]
+
+
+def _write(lines: Iterable[Line], before: Iterable[Sequence[str]]) -> None:
     stamp = {
         "date": host.now(),
         "commit": host.commit(),
@@ -196,6 +209,7 @@ def _write(lines: Iterable[Line]) -> None:
         for line in lines:
             out.writerow([*stamp.values(), *line.cells()])
             print(" | ".join(line.cells()))
+        out.writerows(before)
 
 
 async def _live(questions: Sequence[str], options: argparse.Namespace) -> list[Paired]:
@@ -219,13 +233,13 @@ def main() -> None:
     parser.add_argument("--direct-model", default=SMALL, help="the small model's name there")
     options = parser.parse_args()
     settings = load_settings()
-    entries = [one for one in read_table(RECORD, split="calibration") if {SMALL, LARGE} <= set(one.answers)]
+    entries = plain(read_table(split="test"))
     replay = Replay(settings.policy, VIRTUAL_MODEL, load_difficulty(), load_judge())
     lines = tabulate(entries, strategies(entries, replay))
     if options.gateway and options.direct:
         easy = [one.text for one in entries if slice_of(one.kind) == "easy"][:LIVE_QUESTIONS]
         lines += live_lines(asyncio.run(_live(easy, options)))
-    _write(lines)
+    _write(lines, [] if options.gateway else measured_before(RESULT))
 
 
 if __name__ == "__main__":

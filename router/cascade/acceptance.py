@@ -2,8 +2,9 @@
 
 One logistic curve a model and a horizon (8, 16, 32 tokens, the whole answer), each domain with a level of its own:
 a small model is confident where it is wrong, so its log-probabilities are never pooled over domains. JSON stands
-beside the domains as one of its own. Where a model was never right the level keeps every answer low.
-Pure, numpy-free; safe to share. The file is written by headrace.router.training.calibrate.
+beside the domains as one of its own. Where a model was never right the level keeps every answer low. What `max_risk`
+promises, and by which floor, is told in risk.py: at most that share of the requests of a domain that reach the model
+get a wrong answer kept. Pure, numpy-free; safe to share. The file is written by headrace.router.training.calibrate.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ import msgspec
 
 from headrace.contracts.errors import ConfigError
 from headrace.contracts.routing import Confidence
+from headrace.router.cascade.risk import RiskCurve
 
 FORMAT: Final = "headrace-calibration"
 FORMAT_VERSION: Final = 1
@@ -24,6 +26,7 @@ PACKAGED: Final = Path(__file__).with_name("calibration") / "default.json"
 
 HORIZONS: Final = (8, 16, 32)
 WHOLE: Final = "whole"
+RUNNING: Final = "running"
 JSON_DOMAIN: Final = "json"
 FEATURES: Final = ("mean", "least", "low", "length", "cut")
 # The best features an answer can have: log-probabilities of 0, one token, not cut off.
@@ -53,14 +56,20 @@ class Curve(msgspec.Struct, frozen=True):
         return _sigmoid(level + lift)
 
 
+_ROUNDING: Final = 1e-9
 _REACH: Final = {"mean": -6.0, "least": -12.0, "low": -8.0, "length": 8.0, "cut": 1.0}
 
 
 class ModelCalibration(msgspec.Struct, frozen=True):
-    """The curves of one model: horizon or WHOLE (JSON's under "json:") -> curve; base: domain -> share right."""
+    """The curves of one model: horizon or WHOLE (JSON's under "json:") -> curve; base: domain -> share right.
+
+    risk: RUNNING or WHOLE -> domain -> the curve that turns an accepted risk into a floor. Without one an answer is
+    kept when its own chance of being wrong is below the accepted risk.
+    """
 
     curves: Mapping[str, Curve]
     base: Mapping[str, float]
+    risk: Mapping[str, Mapping[str, RiskCurve]] = {}
 
     @classmethod
     def read(cls, raw: Mapping[str, Any]) -> Self:
@@ -69,12 +78,30 @@ class ModelCalibration(msgspec.Struct, frozen=True):
             name: Curve(tuple(map(float, curve["slopes"])), {key: float(one) for key, one in curve["levels"].items()})
             for name, curve in raw["curves"].items()
         }
-        return cls(curves, {key: float(one) for key, one in raw["base"].items()})
+        risk = {
+            mode: {
+                domain: RiskCurve(int(one["answers"]), tuple(map(float, one["wrong"]))) for domain, one in by.items()
+            }
+            for mode, by in raw.get("risk", {}).items()
+        }
+        return cls(curves, {key: float(one) for key, one in raw["base"].items()}, risk)
 
     def value(self, horizon: str, features: Sequence[float], domain: str) -> float:
         """Return P(right) of an answer in a domain of `base`."""
         name = f"{JSON_DOMAIN}:{horizon}" if domain == JSON_DOMAIN else horizon
         return self.curves[name].value(features, domain)
+
+    def floor(self, mode: str, domain: str, max_risk: float) -> float:
+        """Return the value above which an answer is kept."""
+        curve = self.risk.get(mode, {}).get(domain)
+        return 1.0 - max_risk - _ROUNDING if curve is None else curve.floor(max_risk)
+
+    def keeps_unseen(self, domain: str, max_risk: float) -> bool:
+        """Tell whether an answer is kept before anything of it was seen."""
+        curve = self.risk.get(RUNNING, {}).get(domain)
+        if curve is not None and not curve.keeps_all(max_risk):
+            return False
+        return self.base[domain] > self.floor(RUNNING, domain, max_risk)
 
     def ceiling(self, domain: str) -> float:
         """Return the most that any answer in the domain can reach, at any horizon."""
@@ -108,17 +135,18 @@ class CalibratedJudge:
         ceiling = self._ceilings.get((model, kind))
         if calibration is None or ceiling is None:
             return Confidence(value=0.0, enough=False, final=True, why=_UNSEEN)
-        bar = 1.0 - max_risk
-        if ceiling < bar:
-            why = f"{model} never reaches {bar:.2f} in {kind}: at most {ceiling:.2f}"
+        floor = calibration.floor(RUNNING, kind, max_risk)
+        if ceiling <= floor:
+            why = f"{model} never passes {floor:.2f} in {kind}: at most {ceiling:.2f}"
             return Confidence(value=calibration.base[kind], enough=False, final=True, why=why)
         reached = [horizon for horizon in HORIZONS if horizon <= len(logprobs)]
         if not reached:
             value = calibration.base[kind]
-            return Confidence(value=value, enough=value >= bar, final=False, why=f"{kind} before {HORIZONS[0]} tokens")
+            enough = calibration.keeps_unseen(kind, max_risk)
+            return Confidence(value=value, enough=enough, final=False, why=f"{kind} before {HORIZONS[0]} tokens")
         horizon = reached[-1]
         value = calibration.value(str(horizon), features(logprobs[:horizon]), kind)
-        enough = value >= bar
+        enough = value > floor
         return Confidence(
             value=value, enough=enough, final=enough or horizon == HORIZONS[-1], why=f"{kind} after {horizon} tokens"
         )
@@ -135,7 +163,8 @@ class CalibratedJudge:
             return Confidence(value=0.0, enough=False, final=True, why="an answer without evidence")
         is_cut = finish_reason == "length"
         value = calibration.value(WHOLE, features(logprobs, whole=True, cut=is_cut), kind)
-        return Confidence(value=value, enough=value >= 1.0 - max_risk, final=True, why=f"{kind}, whole answer")
+        enough = value > calibration.floor(WHOLE, kind, max_risk)
+        return Confidence(value=value, enough=enough, final=True, why=f"{kind}, whole answer")
 
 
 def features(logprobs: Sequence[float], *, whole: bool = False, cut: bool = False) -> tuple[float, ...]:

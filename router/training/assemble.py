@@ -20,7 +20,8 @@ def training_examples(folder: Path, table: Path = PACKAGED) -> list[Example]:
     """Return every example of the default artefact; questions kept for the live benchmark are left out."""
     labelled = read_labelled(folder)
     _, kept_back = draw(labelled)
-    public = [one for source in sorted(ROLES) for one in read_source(folder, source)]
+    tested = {one.question_id for one in read_table(table, split="test")}
+    public = [one for source in sorted(ROLES) for one in read_source(folder, source) if one.question_id not in tested]
     live = live_examples(read_table(table, split="calibration"))
     taken = {one.question_id for one in live} | {one.question_id for one in kept_back}
     topics = topic_examples([one for one in labelled if one.question_id not in taken])

@@ -2,7 +2,8 @@
 
 Slopes are shared by a model's domains and fitted inside them (each domain has its own intercept), so that a domain
 where everything is right cannot make confidence look good elsewhere. Each level leans on two made-up answers, one
-right and one wrong, so that no domain is ever certain. JSON answers get curves of their own.
+right and one wrong, so that no domain is ever certain. JSON answers get curves of their own. Beside the curves stand
+the scores of wrong answers, cross-fitted, from which an accepted risk becomes a floor.
 """
 
 import json
@@ -24,7 +25,7 @@ from headrace.router.cascade.acceptance import (
     features,
     fingerprint,
 )
-from headrace.router.training.assemble import domain_of_kind
+from headrace.router.training.risk_control import cross_fitted, judged_as, risk_curves
 from headrace.router.training.table import Answer, Entry
 
 Doubles = npt.NDArray[np.float64]
@@ -45,24 +46,28 @@ class Graded:
     answer: Answer
 
 
-def calibrate(entries: Iterable[Entry]) -> dict[str, Any]:
+def calibrate(entries: Sequence[Entry]) -> dict[str, Any]:
     """Return the content of a calibration file for every model of the table."""
-    by_model: dict[str, list[Graded]] = {}
-    count = 0
-    for entry in entries:
-        count += 1
-        domain = JSON_DOMAIN if entry.as_json else domain_of_kind(entry.kind)
-        for model, answer in entry.answers.items():
-            by_model.setdefault(model, []).append(Graded(domain, answer))
-    models = {model: _model(graded) for model, graded in sorted(by_model.items())}
+    models = fit(entries)
+    for model, risk in risk_curves(cross_fitted(entries, fit)).items():
+        models[model]["risk"] = risk
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "questions": count,
+        "questions": len(entries),
         "features": list(FEATURES),
         "models": models,
         "models_sha256": fingerprint(models),
     }
+
+
+def fit(entries: Iterable[Entry]) -> dict[str, dict[str, Any]]:
+    """Fit every model's curves: model -> its part of a calibration file, without the risk."""
+    by_model: dict[str, list[Graded]] = {}
+    for entry in entries:
+        for model, answer in entry.answers.items():
+            by_model.setdefault(model, []).append(Graded(judged_as(entry), answer))
+    return {model: _model(graded) for model, graded in sorted(by_model.items())}
 
 
 def write_calibration(path: Path, content: Mapping[str, Any]) -> None:
@@ -99,14 +104,14 @@ def _curve(graded: Sequence[Graded], horizon: str, base: Mapping[str, float]) ->
         table[row] = features(logprobs, whole=True, cut=is_cut) if size is None else features(logprobs[:size])
     right = np.array([float(one.answer.correct) for one in used])
     member = np.array([domains.index(one.domain) for one in used], dtype=np.int64)
-    slopes, levels = _fit(table, right, member, [base[domain] for domain in domains])
+    slopes, levels = logistic(table, right, member, [base[domain] for domain in domains])
     return {
         "slopes": [round(float(one), 4) for one in slopes],
         "levels": {domain: round(float(level), 4) for domain, level in zip(domains, levels, strict=True)},
     }
 
 
-def _fit(
+def logistic(
     table: Doubles, right: Doubles, member: npt.NDArray[np.int64], base: Sequence[float]
 ) -> tuple[Doubles, Doubles]:
     """Penalised logistic regression by Newton steps: slopes pulled to 0, each level to its domain's own rate."""

@@ -1,9 +1,22 @@
+from pathlib import Path
+
 import pytest
 
 from benchmarks import cascade_live
 from benchmarks.cascade.replay import Result
 from benchmarks.cascade.ttft import Paired
-from benchmarks.cascade_live import BEST_RULE, CASCADE, RANDOM, RECORD, SMALL, Line, live_lines, slice_of, tabulate
+from benchmarks.cascade_live import (
+    BEST_RULE,
+    CASCADE,
+    RANDOM,
+    SMALL,
+    Line,
+    live_lines,
+    measured_before,
+    plain,
+    slice_of,
+    tabulate,
+)
 from headrace.router.training.table import Entry, read_table
 
 
@@ -59,6 +72,14 @@ def test_kinds_are_reported_under_their_slice() -> None:
 
 
 def test_the_record_is_large_enough_and_apart_from_the_calibration() -> None:
-    record = read_table(RECORD, split="calibration")
-    assert len(record) >= 240
-    assert not {one.question_id for one in record} & {one.question_id for one in read_table(split="calibration")}
+    record = plain(read_table(split="test"))
+    assert len(record) >= 300
+    assert not any(one.as_json for one in record)
+    assert not {one.text for one in record} & {one.text for one in read_table(split="calibration")}
+
+
+def test_live_rows_of_before_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "result.csv"
+    assert measured_before(path) == []
+    path.write_text("date,mode,figure\n1,record,a\n2,live,b\n")
+    assert measured_before(path) == [["2", "live", "b"]]

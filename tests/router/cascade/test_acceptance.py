@@ -11,10 +11,12 @@ from headrace.router.cascade.acceptance import (
     FORMAT_VERSION,
     HORIZONS,
     CalibratedJudge,
+    ModelCalibration,
     features,
     fingerprint,
     load,
 )
+from headrace.router.cascade.risk import RiskCurve
 
 SMALL = "smollm2-135m-instruct-int8"
 
@@ -146,3 +148,40 @@ def test_the_packaged_calibration_keeps_the_small_model_away_from_sums_and_code(
         assert not seen.enough
     fact = packaged.whole([-0.05] * 8, model=SMALL, domain="knowledge", json=False, max_risk=0.2, finish_reason="stop")
     assert fact.enough
+
+
+def with_risk(judge: CalibratedJudge, *wrong: float, answers: int = 99) -> CalibratedJudge:
+    curve = {"knowledge": RiskCurve(answers, wrong)}
+    model = judge.models["m"]
+    return CalibratedJudge({"m": ModelCalibration(model.curves, model.base, {"running": curve, "whole": curve})})
+
+
+def test_where_risk_was_calibrated_the_floor_is_the_conformal_one(judge: CalibratedJudge) -> None:
+    loose = with_risk(judge, 0.9)
+    strict = with_risk(judge, *[0.99] * 30)
+    seen = [-0.5] * 40
+    assert whole(judge, seen).value == whole(loose, seen).value
+    assert whole(loose, seen).enough
+    assert not whole(strict, seen).enough
+    assert prefix(loose, seen).enough
+    assert not prefix(strict, seen).enough
+
+
+def test_an_answer_is_kept_unseen_only_where_all_may_be(judge: CalibratedJudge) -> None:
+    assert prefix(with_risk(judge, 0.9), [], max_risk=0.3).enough
+    assert not prefix(with_risk(judge, *[0.55] * 50), [], max_risk=0.3).enough
+    assert not prefix(with_risk(judge, 0.9), [], domain="knowledge", max_risk=0.001).enough
+
+
+def test_too_few_calibration_answers_keep_nothing(judge: CalibratedJudge) -> None:
+    assert not whole(with_risk(judge, answers=3), [-0.01] * 40).enough
+
+
+def test_risk_curves_survive_the_file(tmp_path: Path) -> None:
+    raw = content()
+    risk = {"knowledge": {"answers": 99, "wrong": [0.9, 0.5]}}
+    raw["models"]["m"]["risk"] = {"running": risk, "whole": risk}
+    raw["models_sha256"] = fingerprint(raw["models"])
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(raw))
+    assert load(path).models["m"].risk["whole"]["knowledge"] == RiskCurve(99, (0.9, 0.5))

@@ -8,25 +8,25 @@ from headrace.router.training.answer_metrics import (
     brier,
     difference,
     ece,
+    measured,
     reliability,
     risk_coverage,
 )
 
 RIGHT = np.array([1.0, 1.0, 0.0, 0.0])
+BEST, WORST, SAME = np.array([4.0, 3.0, 2.0, 1.0]), np.array([1.0, 2.0, 3.0, 4.0]), np.zeros(4)
 
 
 def test_a_perfect_score_has_an_auroc_of_one_and_ties_count_half() -> None:
-    assert auroc(np.array([4.0, 3.0, 2.0, 1.0]), RIGHT) == 1.0
-    assert auroc(np.array([1.0, 2.0, 3.0, 4.0]), RIGHT) == 0.0
-    assert auroc(np.zeros(4), RIGHT) == 0.5
-    assert np.isnan(auroc(np.zeros(2), np.ones(2)))
+    assert [measured(auroc, score, RIGHT) for score in (BEST, WORST, SAME)] == [1.0, 0.0, 0.5]
+    assert np.isnan(measured(auroc, np.zeros(2), np.ones(2)))
 
 
 def test_the_area_of_risk_is_least_for_the_best_order_and_the_base_rate_for_none() -> None:
-    best, worst = aurc(np.array([4.0, 3.0, 2.0, 1.0]), RIGHT), aurc(np.array([1.0, 2.0, 3.0, 4.0]), RIGHT)
+    best, worst, same = (measured(aurc, score, RIGHT) for score in (BEST, WORST, SAME))
     assert best == pytest.approx((0 + 0 + 1 / 3 + 1 / 2) / 4)
-    assert aurc(np.zeros(4), RIGHT) == pytest.approx(0.5)
-    assert best < 0.5 < worst
+    assert same == pytest.approx(0.5)
+    assert best < same < worst
 
 
 def test_risk_starts_with_the_surest_answer() -> None:
@@ -36,12 +36,20 @@ def test_risk_starts_with_the_surest_answer() -> None:
 
 
 def test_an_honest_probability_has_no_calibration_error() -> None:
-    chance = np.repeat([0.0, 0.5, 1.0], [100, 100, 100])
-    right = np.concatenate([np.zeros(100), np.tile([0.0, 1.0], 50), np.ones(100)])
-    assert ece(chance, right, bins=3) == pytest.approx(0.0)
-    assert brier(chance, right) == pytest.approx(25 / 300)
-    assert reliability(chance, right, bins=3) == [(0.0, 0.0, 100), (0.5, 0.5, 100), (1.0, 1.0, 100)]
-    assert ece(1.0 - chance, right, bins=3) == pytest.approx(2 / 3)
+    chance = np.repeat([0.0, 0.5, 1.0], [40, 20, 40])
+    right = np.concatenate([np.zeros(40), np.tile([0.0, 1.0], 10), np.ones(40)])
+    assert measured(ece, chance, right) == pytest.approx(0.0)
+    assert measured(brier, chance, right) == pytest.approx(5 / 100)
+    assert (0.5, 0.5, 10) in reliability(chance, right)
+    assert measured(ece, 1.0 - chance, right) == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("measure", [auroc, aurc, brier, ece])
+def test_weights_count_an_answer_as_often_as_they_say(measure: object) -> None:
+    rng = np.random.default_rng(5)
+    score, right = rng.random(20), np.tile([0.0, 1.0], 10)
+    doubled = measured(measure, np.tile(score, 2), np.tile(right, 2))  # type: ignore[arg-type]
+    assert measure(score, right, np.full((1, 20), 2.0))[0] == pytest.approx(doubled)  # type: ignore[operator]
 
 
 def test_an_interval_holds_its_figure_and_a_paired_difference_of_nothing_is_zero() -> None:

@@ -55,6 +55,15 @@ def test_questions_kept_for_the_benchmark_are_left_out(data: Path, tmp_path: Pat
     assert "What is the name of pond number 5?" in texts
 
 
+def test_a_public_question_of_the_test_split_is_left_out(data: Path, tmp_path: Path) -> None:
+    public = "zeroeval_crux:1"
+    tested = Entry(public, "crux", "?", as_json=False, origin="", license="", answers={}, split="test")
+    write_table(tmp_path / "table", [entry(small=False, large=True), tested])
+    ids = {one.question_id for one in training_examples(data, tmp_path / "table")}
+    assert public not in ids
+    assert "zeroeval_crux:2" in ids
+
+
 def test_a_public_twin_of_a_kept_question_is_left_out() -> None:
     kept = Question("h", "humaneval", "Write f. def f(x):", "python_tests", {"prompt": "def f(x):\n"})
     public = [

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from headrace.contracts.errors import ConfigError
-from headrace.router.training.table import Answer, Doubt, Entry, Extra, models_of, read_table, write_table
+from headrace.router.training.table import PACKAGED, Answer, Doubt, Entry, Extra, models_of, read_table, write_table
 
 ANSWER = Answer(
     correct=True,
@@ -46,3 +46,16 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     for name in ("bad", "missing"):
         with pytest.raises(ConfigError, match="headrace router collect"):
             read_table(tmp_path / name, split="test")
+
+
+def test_the_packaged_record_is_licensed_small_and_large_enough() -> None:
+    calibration, test = (read_table(split=split) for split in ("calibration", "test"))
+    assert len(calibration) >= 500
+    assert len(test) >= 280
+    every = [*calibration, *test]
+    assert {one.license for one in every} == {"CC0-1.0", "MIT"}
+    assert all(one.origin and one.text for one in every)
+    assert len({one.question_id for one in every}) == len(every)
+    texts = [{one.text for one in part} for part in (calibration, test)]
+    assert not texts[0] & texts[1]
+    assert PACKAGED.stat().st_size < 700_000
