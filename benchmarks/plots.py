@@ -8,7 +8,14 @@ from typing import Final
 
 from benchmarks.cascade.long_table import read
 from benchmarks.drawing.paper import Frame, Spot, draw
-from benchmarks.drawing.series import cascade_panel, experts_panel, live_panel, read_rows
+from benchmarks.drawing.series import (
+    cascade_panel,
+    experts_panel,
+    live_panel,
+    read_rows,
+    reliability_panel,
+    risk_panel,
+)
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "results"
@@ -31,6 +38,10 @@ POOLS: Final = (
     (_SUMS, "every model of known size", "Sums, every model of known size"),
     (_CODE, "models under 10B", "Code reasoning, 10 models under 10B"),
     (_CODE, "every model of known size", "Code reasoning, every model of known size"),
+)
+JUDGED: Final = (
+    ("cascade_live", "smollm2-135m-instruct-int8", "SmolLM2-135M"),
+    ("cascade_live", "qwen2.5-coder-1.5b-instruct-int8", "Qwen2.5-Coder-1.5B"),
 )
 
 
@@ -91,10 +102,30 @@ def draw_experts(results: Path, pictures: Path) -> None:
     draw([experts_panel(table, *one) for one in POOLS], frame, pictures / "experts-replay.png")
 
 
+def draw_judge(results: Path, pictures: Path) -> None:
+    """Draw risk against coverage, and what the judge promised against what was found."""
+    table = read(results / "judge_curves.csv")
+    labels = {
+        "the domain alone": Spot(0, 18, 0.1),
+        "raw log-probability": Spot(10, 22),
+        "shipped judge": Spot(10, -10, 0.05),
+    }
+    frame = Frame("answers kept, percent, surest first", "wrong among them, percent", "Risk against coverage", labels)
+    draw([risk_panel(table, *one) for one in JUDGED], frame, pictures / "risk-coverage.png")
+    labels = {
+        "as promised": Spot(-14, 0, 1.0),
+        "the domain alone": Spot(7, -8, 1.0),
+        "raw log-probability": Spot(10, -8),
+        "shipped judge": Spot(-14, 12, 1.0),
+    }
+    frame = Frame("P(right) promised, percent", "found right, percent", "Reliability, bins of as many answers", labels)
+    draw([reliability_panel(table, *one) for one in JUDGED], frame, pictures / "reliability.png")
+
+
 def main(results: Path = RESULTS, pictures: Path = PICTURES) -> None:
     """Draw every picture and say how large it is."""
     pictures.mkdir(parents=True, exist_ok=True)
-    for one in (draw_cascades, draw_live, draw_experts):
+    for one in (draw_cascades, draw_live, draw_experts, draw_judge):
         one(results, pictures)
     for path in sorted(pictures.glob("*.png")):
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")

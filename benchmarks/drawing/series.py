@@ -18,6 +18,11 @@ LIVE_ROWS: Final = {
     "cascade": "cascade",
     "oracle": "oracle",
 }
+JUDGES: Final = {
+    "share right of the domain (trivial)": ("the domain alone", "plain"),
+    "exp(mean log-probability), not calibrated": ("raw log-probability", "constant"),
+    "logistic, levels by domain (shipped)": ("shipped judge", "cascade"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,23 @@ def experts_panel(table: Table, source: str, setup: str, title: str) -> Panel:
     return Panel(title, tuple(found))
 
 
+def risk_panel(table: Table, source: str, model: str, title: str) -> Panel:
+    """Return the risk of the kept answers against the share kept, by each recipe of the judge; both in percent."""
+    return Panel(title, tuple(_curve(table, source, model, *one) for one in JUDGES.items()))
+
+
+def reliability_panel(table: Table, source: str, model: str, title: str) -> Panel:
+    """Return the share found right against the P(right) that was promised, by bins of as many answers; in percent."""
+    ends = (Interval(0.0, 0.0, 0.0), Interval(100.0, 100.0, 100.0))
+    found = [Series("as promised", "coin", (0.0, 100.0), ends)]
+    for row, (label, role) in JUDGES.items():
+        bins = [figure for *place, figure in table if place == [source, model, row] and figure.startswith("promised")]
+        promised = [table[source, model, row, figure].value for figure in bins]
+        right = [table[source, model, row, figure.replace("promised", "right")] for figure in bins]
+        found.append(Series(label, role, tuple(promised), tuple(right)))
+    return Panel(title, tuple(found))
+
+
 def live_panel(rows: Sequence[Mapping[str, str]], load: str, title: str) -> Panel:
     """Return the recorded cascade of the default tiers; x: micro-USD a question, y: percent right."""
     figures = {
@@ -122,6 +144,13 @@ def live_panel(rows: Sequence[Mapping[str, str]], load: str, title: str) -> Pane
         tuple(one.y[0] for one in ends),
     )
     return Panel(title, (coin, *points))
+
+
+def _curve(table: Table, source: str, model: str, row: str, pen: tuple[str, str]) -> Series:
+    start = "risk_percent_of_best_"
+    found = [figure for *place, figure in table if place == [source, model, row] and figure.startswith(start)]
+    shares = tuple(float(figure.removeprefix(start).rstrip("%")) for figure in found)
+    return Series(*pen, shares, tuple(table[source, model, row, figure] for figure in found))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -2,7 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.drawing.series import cascade_panel, experts_panel, live_panel, read_rows
+from benchmarks.drawing.series import (
+    JUDGES,
+    cascade_panel,
+    experts_panel,
+    live_panel,
+    read_rows,
+    reliability_panel,
+    risk_panel,
+)
 from headrace.router.training.metrics import Interval
 
 ROUTED = "route first, then cascade"
@@ -51,3 +59,19 @@ def test_the_live_panel_draws_the_coin_between_its_ends(tmp_path: Path) -> None:
     assert panel.series[0].x == (7, 70)
     assert [one.label for one in panel.series[1:]] == ["always small", "always large", "cascade"]
     assert panel.series[-1].y[0] == Interval(pytest.approx(72), 71, 73)
+
+
+def test_the_judges_panels_follow_shares_and_bins() -> None:
+    row = next(iter(JUDGES))
+    places = {
+        "risk_percent_of_best_50%": 1.0,
+        "risk_percent_of_best_100%": 4.0,
+        "promised_percent_bin_1": 20.0,
+        "right_percent_bin_1": 10.0,
+    }
+    table = {("live", "small", row, figure): Interval(value, value, value) for figure, value in places.items()}
+    risk = risk_panel(table, "live", "small", "t").series[0]
+    assert (risk.x, [one.value for one in risk.y]) == ((50.0, 100.0), [1.0, 4.0])
+    promised, found = reliability_panel(table, "live", "small", "t").series[:2]
+    assert promised.x == (0.0, 100.0)
+    assert (found.x, found.y[0].value) == ((20.0,), 10.0)
