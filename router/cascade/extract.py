@@ -4,7 +4,7 @@ Written for comparing answers with each other, not for grading them: nothing her
 """
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 
 MAX_CHARS: Final = 20_000  # of an answer, from its end: what it comes down to stands last
@@ -69,12 +69,8 @@ def _short(part: str, *, number: int = -1) -> str:
 
 def _number(text: str) -> str:
     """Return a number in one spelling: no thousands marks, no currency, no trailing zeros."""
-    bare = text.replace(",", "").replace("$", "")
-    try:
-        value = Decimal(bare).normalize()
-    except InvalidOperation:
-        return bare
-    return f"{value or Decimal(0):f}"
+    value = Decimal(text.replace(",", "").replace("$", "")).normalize()  # to 28 digits
+    return f"{value or Decimal(0):f}"[:MAX_ANSWER_CHARS]
 
 
 def _words(text: str, *, is_code: bool = False) -> str:

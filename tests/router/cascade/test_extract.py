@@ -48,6 +48,11 @@ def test_the_last_announcement_counts() -> None:
     assert extract_answer("The answer is 4. Wait, let me check. The answer is 5.\nDone with 9 steps.") == "5"
 
 
+def test_a_number_of_any_length_has_a_bounded_spelling() -> None:
+    assert len(extract_answer("9" * 15_000)) == MAX_ANSWER_CHARS
+    assert extract_answer("It is ٤٢") == "42"
+
+
 @settings(deadline=None)
 @given(st.text(max_size=2_000))
 def test_any_text_has_a_bounded_answer(text: str) -> None:

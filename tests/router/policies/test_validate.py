@@ -17,6 +17,7 @@ from headrace.contracts.policy import (
     Probe,
     QualityAtCost,
     Rule,
+    Shadow,
     Strategy,
     Tier,
     VirtualModel,
@@ -204,3 +205,22 @@ def test_a_virtual_model_does_not_take_the_name_of_a_tier() -> None:
 
 def test_a_policy_without_tiers_or_models_says_so() -> None:
     assert [each.path for each in problems(Policy("r", (), {}, {}))] == [("tiers",), ("virtual_models",)]
+
+
+@pytest.mark.parametrize(
+    ("shadow", "key", "cure"),
+    [
+        (Shadow("lage", 0.1), "to", "small, large"),
+        (Shadow("large", 0.0), "share", "over 0 up to 1"),
+        (Shadow("large", 1.5), "share", "over 0 up to 1"),
+        (Shadow("large", 0.1, 0), "max_in_flight", "1 or more"),
+    ],
+)
+def test_a_shadow_that_cannot_be_cast_is_told(shadow: Shadow, key: str, cure: str) -> None:
+    found = only(policy(auto(shadow=shadow)))
+    assert found.path == (*HERE, "shadow", key)
+    assert cure in found.cure
+
+
+def test_a_sound_shadow_has_no_problem() -> None:
+    assert problems(policy(auto(shadow=Shadow("large", 1.0)))) == []
