@@ -1,0 +1,125 @@
+"""Which sign tells a right answer from a wrong one? Every signal and every recipe of the judge, a model and a domain.
+
+`make bench NAME=signals`, about three minutes. Signals are compared on the calibration questions, for that is where one
+may choose among them; the recipes are cross-fitted there and then asked once about the test questions, fitted on all
+calibration questions. Intervals are 95% bootstrap over questions.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from benchmarks.answer_side.recipes import PRESENT, RECIPES, Case, cases, cross_fitted, right
+from benchmarks.overhead import host
+from headrace.router.training.answer_metrics import (
+    Doubles,
+    Measure,
+    aurc,
+    auroc,
+    bootstrapped,
+    brier,
+    difference,
+    ece,
+)
+from headrace.router.training.metrics import Interval
+from headrace.router.training.signals import Signal, signals
+from headrace.router.training.table import models_of, read_table
+
+RESULT: Final = Path(__file__).parent / "results" / "signals.csv"
+RESAMPLES: Final = 1000
+SEED: Final = 20261122
+LEAST_EACH: Final = 8  # right and wrong answers, for an AUROC to say anything
+POOLED: Final = "all domains pooled (trap)"
+WITHIN: Final = "within domains (mean)"
+HEAD: Final = ("split", "model", "domain", "what", "answers", "right_percent", "figure", "value", "low95", "high95")
+
+Row = tuple[str, ...]
+
+
+def signal_rows(model: str, known: Sequence[Case], found: Mapping[str, Signal]) -> Iterator[Row]:
+    """Yield AUROC and AURC of every signal by domain, pooled, and as the mean over domains."""
+    for name, signal in found.items():
+        read = [(case, value) for case in known if (value := signal(case.answer)) is not None]
+        with_signal = [case for case, _ in read]
+        values = np.array([value for _, value in read])
+        yield from _by_domain("calibration", model, name, with_signal, {"auroc": auroc, "aurc": aurc}, values)
+
+
+def recipe_rows(model: str, calibration: Sequence[Case], test: Sequence[Case]) -> Iterator[Row]:
+    """Yield what each recipe is worth, cross-fitted on the calibration split and then on the test split."""
+    figures = {"auroc": auroc, "aurc": aurc, "brier": brier, "ece": ece}
+    asked = {
+        "calibration": (calibration, {name: cross_fitted(one, calibration) for name, one in RECIPES.items()}),
+        "test": (test, {name: one(calibration, test) for name, one in RECIPES.items()}),
+    }
+    for split, (chosen, chances) in asked.items():
+        for name, chance in chances.items():
+            yield from _by_domain(split, model, name, chosen, figures, chance)
+            if name != PRESENT:
+                gap = difference(brier, chance, chances[PRESENT], right(chosen), resamples=RESAMPLES, seed=SEED)
+                yield _row(split, model, POOLED, name, right(chosen), "brier minus shipped", gap)
+
+
+def _by_domain(  # noqa: PLR0917  (one column each)
+    split: str, model: str, name: str, chosen: Sequence[Case], figures: Mapping[str, Measure], values: Doubles
+) -> Iterator[Row]:
+    is_right = right(chosen)
+    domains = np.array([case.domain for case in chosen])
+    within: dict[str, list[float]] = {}
+    for domain in (*sorted(set(domains)), POOLED):
+        rows = np.flatnonzero(domains == domain) if domain != POOLED else np.arange(len(chosen))
+        if not _tells(is_right[rows]):
+            continue
+        for figure, measure in figures.items():
+            seen = bootstrapped(measure, values[rows], is_right[rows], resamples=RESAMPLES, seed=SEED)
+            yield _row(split, model, domain, name, is_right[rows], figure, seen)
+            if domain != POOLED:
+                within.setdefault(figure, []).append(seen.value)
+    if within:
+        mean = float(np.mean(within["auroc"]))
+        yield (split, model, WITHIN, name, str(len(chosen)), _percent(is_right), "auroc", f"{mean:.4f}", "", "")
+
+
+def _tells(is_right: Doubles) -> bool:
+    return bool(min(is_right.sum(), is_right.size - is_right.sum()) >= LEAST_EACH)
+
+
+def _row(  # noqa: PLR0917  (one column each)
+    split: str, model: str, domain: str, name: str, is_right: Doubles, figure: str, seen: Interval
+) -> Row:
+    cells = (f"{one:.4f}" for one in (seen.value, seen.low, seen.high))
+    return (split, model, domain, name, str(is_right.size), _percent(is_right), figure, *cells)
+
+
+def _percent(is_right: Doubles) -> str:
+    return f"{100 * float(is_right.mean()):.1f}" if is_right.size else ""
+
+
+def write(path: Path, rows: Iterable[Row]) -> None:
+    """Write the result file."""
+    stamp = {"date": host.now(), "commit": host.commit(), "device": host.device(), "versions": host.versions("numpy")}
+    with path.open("w", newline="") as sink:
+        out = csv.writer(sink, lineterminator="\n")
+        out.writerow([*stamp, *HEAD])
+        out.writerows([*stamp.values(), *row] for row in rows)
+
+
+def main() -> None:
+    """Compare every signal and every recipe of every model."""
+    calibration, test = (read_table(split=split) for split in ("calibration", "test"))
+    models = models_of(calibration)
+    rows: list[Row] = []
+    for model in models:
+        known, asked = cases(calibration, model), cases(test, model)
+        others = tuple(one for one in models if one != model)
+        rows += signal_rows(model, known, signals(others))
+        rows += recipe_rows(model, known, asked)
+        print(f"{model}: {len(rows)} rows so far", flush=True)
+    write(RESULT, rows)
+
+
+if __name__ == "__main__":
+    main()
