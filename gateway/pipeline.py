@@ -96,7 +96,7 @@ class Pipeline:
         draw: float | None = None,
     ) -> Plan:
         """Judge the question and plan, calling no model. `explain` shows exactly this, with no number drawn."""
-        features = extract(call, self.difficulty, principal=principal, headers=headers)
+        features = extract(call, self.difficulty, principal=principal, headers=headers, quality=revision.quality)
         return make_plan(
             revision.policy,
             call,

@@ -3,7 +3,7 @@
 A request reads `current` once and keeps what it got; the rest of the process owns nothing that a reload would close.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from headrace.contracts.policy import Policy
@@ -15,7 +15,11 @@ from headrace.router.cascade.runner import Cascade
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """Everything a request needs that a reload may change. wants_rates: some rule asks how fast backends answer."""
+    """Everything a request needs that a reload may change.
+
+    wants_rates: some rule asks how fast backends answer. quality: predicts how good each backend's answer to a text is;
+    None where no rule asks.
+    """
 
     settings: Settings
     auth: Authenticator
@@ -23,6 +27,7 @@ class Revision:
     cascade: Cascade
     embedder: Embedder | None = None
     wants_rates: bool = False
+    quality: Callable[[str], Mapping[str, float]] | None = None
 
     @property
     def policy(self) -> Policy:

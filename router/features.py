@@ -1,7 +1,7 @@
 """Computes every named signal a policy may ask for, once per request. Pure: no clock, no network, no model call."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -25,9 +25,21 @@ TOKENS_PER_CALL: Final = 3
 
 LANGUAGE_CHARS: Final = 600
 
+NOTHING: Final[Mapping[str, float]] = {}
 
-def extract(call: ChatCall, model: DifficultyModel, *, principal: Principal, headers: Mapping[str, str]) -> Features:
-    """Return the features of one request; `headers` are those that rules may see, names in lower case."""
+
+def extract(
+    call: ChatCall,
+    model: DifficultyModel,
+    *,
+    principal: Principal,
+    headers: Mapping[str, str],
+    quality: Callable[[str], Mapping[str, float]] | None = None,
+) -> Features:
+    """Return the features of one request; `headers` are those that rules may see, names in lower case.
+
+    quality: predicts, from the judged text, how good each backend's answer is; None where no rule asks.
+    """
     text = judged_text(call)
     difficulty = model.judge(text)
     return Features(
@@ -43,6 +55,7 @@ def extract(call: ChatCall, model: DifficultyModel, *, principal: Principal, hea
         tenant=principal.tenant,
         metadata=call.metadata,
         headers=headers,
+        quality=quality(text) if quality is not None else NOTHING,
     )
 
 

@@ -4,13 +4,14 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import aiohttp
 
 from headrace.contracts.errors import HeadraceError
+from headrace.contracts.policy import Policy
 from headrace.contracts.protocols import AnswerJudge, Backend, DifficultyModel
 from headrace.gateway import probing
 from headrace.gateway.affinity import Conversations
@@ -45,6 +46,9 @@ from headrace.models.backends.wire import Pool
 from headrace.router.cascade import acceptance
 from headrace.router.cascade.runner import Cascade
 from headrace.router.difficulty import model as difficulty
+from headrace.router.quality import model as quality
+from headrace.router.quality.backends import BackendQuality, weighs_quality
+from headrace.router.quality.model import QualityModel
 
 ENDPOINT_OF: Final = {"/v1/chat/completions": "chat", "/v1/completions": "completions", "/v1/embeddings": "embeddings"}
 
@@ -53,13 +57,15 @@ ENDPOINT_OF: Final = {"/v1/chat/completions": "chat", "/v1/completions": "comple
 class Artefacts:
     """What the router has learned, loaded once.
 
-    hashes: name the files in every record. calibrated: models whose answers can be judged.
+    hashes: name the files in every record. calibrated: models whose answers can be judged. load_quality: reads the
+    model of predicted quality, which is only done for a policy that weighs quality.
     """
 
     difficulty: DifficultyModel
     judge: AnswerJudge
     hashes: Mapping[str, str] = field(default_factory=dict)
     calibrated: frozenset[str] = frozenset()
+    load_quality: Callable[[], QualityModel] = quality.load
 
 
 def load_artefacts() -> Artefacts:
@@ -159,7 +165,17 @@ class System:
             cascade=Cascade(backends, self._artefacts.judge, self._admission, self._clock),
             embedder=self._processes.embedder,
             wants_rates=are_wanted(settings.policy),
+            quality=self._quality(settings.policy),
         )
+
+    def _quality(self, policy: Policy) -> BackendQuality | None:
+        """Return what predicts for the policy's backends; the log names those that are judged by their size."""
+        if not weighs_quality(policy):
+            return None
+        found = BackendQuality(self._artefacts.load_quality(), policy.cards)
+        for backend, basis in found.strangers.items():
+            self.log.event("quality_from_size", backend=backend, basis=basis)
+        return found
 
     def _backend(self, spec: EngineBackend | UrlBackend) -> Backend:
         if isinstance(spec, UrlBackend):

@@ -1,4 +1,4 @@
-"""The difficulty artefact on disk: `card.json` (what it is, hashes) and `weights.safetensors` (arrays). No pickle.
+"""A trained artefact on disk: `card.json` (what it is, hashes) and `weights.safetensors` (arrays). No pickle.
 
 The tensor file follows the safetensors layout (8 bytes of header length, a JSON header, raw little-endian arrays), read
 here with numpy so that the serving path needs no further package.
@@ -24,33 +24,38 @@ WEIGHTS_FILE: Final = "weights.safetensors"
 Array = npt.NDArray[Any]
 
 _MAX_HEADER_BYTES: Final = 1 << 20
-_DTYPES: Final[Mapping[str, np.dtype[Any]]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "U8": np.dtype("u1")}
+_DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
+    "F16": np.dtype("<f2"),
+    "F32": np.dtype("<f4"),
+    "I32": np.dtype("<i4"),
+    "U8": np.dtype("u1"),
+}
 _NAMES: Final = {dtype: name for name, dtype in _DTYPES.items()}
 
 
-def write_artefact(folder: Path, card: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
+def write_artefact(folder: Path, card: Mapping[str, Any], arrays: Mapping[str, Array], form: str = FORMAT) -> str:
     """Write both files and return the sha256 of the weights. The same input gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     blob = _pack(arrays)
     digest = hashlib.sha256(blob).hexdigest()
-    full = {"format": FORMAT, "format_version": FORMAT_VERSION, "weights_sha256": digest, **card}
+    full = {"format": form, "format_version": FORMAT_VERSION, "weights_sha256": digest, **card}
     (folder / WEIGHTS_FILE).write_bytes(blob)
     text = json.dumps(full, indent=1, sort_keys=True, ensure_ascii=False)
     (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
     return digest
 
 
-def read_artefact(folder: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+def read_artefact(folder: Path, form: str = FORMAT) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read and verify both files; ConfigError when one is missing, of another format version, or altered."""
     try:
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
         blob = (folder / WEIGHTS_FILE).read_bytes()
     except (OSError, ValueError) as exc:
-        raise ConfigError(f"{folder}: no readable difficulty artefact ({exc}); run `headrace router train`") from exc
+        raise ConfigError(f"{folder}: no readable {form} artefact ({exc}); run `headrace router train`") from exc
     found = (card.get("format"), card.get("format_version"))
-    if found != (FORMAT, FORMAT_VERSION):
+    if found != (form, FORMAT_VERSION):
         raise ConfigError(
-            f"{folder / CARD_FILE}: format {found}, this version reads {(FORMAT, FORMAT_VERSION)}; train it again"
+            f"{folder / CARD_FILE}: format {found}, this version reads {(form, FORMAT_VERSION)}; train it again"
         )
     digest = hashlib.sha256(blob).hexdigest()
     if digest != card.get("weights_sha256"):

@@ -1,4 +1,4 @@
-"""`headrace router`: train and evaluate the difficulty model, collect the tiers' answers, calibrate the answer judge.
+"""`headrace router`: train and evaluate the question-side models, score, collect answers, calibrate the answer judge.
 
 Fitting needs the `train` extra (scikit-learn); it is imported only by the command that fits.
 """
@@ -6,11 +6,12 @@ Fitting needs the `train` extra (scikit-learn); it is imported only by the comma
 import importlib
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from headrace.cli.collect import collect, compact
+from headrace.cli.score import score
 from headrace.contracts.errors import ConfigError
 
 app = typer.Typer(
@@ -22,14 +23,19 @@ app = typer.Typer(
 
 app.command()(collect)
 app.command()(compact)
+app.command()(score)
 
 
 @app.command()
 def train(
     out: Annotated[Path, typer.Option(help="folder for card.json and weights.safetensors")],
     table: Annotated[Path | None, typer.Option(help="record of the default tiers (default: the packaged one)")] = None,
+    model: Annotated[Literal["difficulty", "quality"], typer.Option(help="which of the two models")] = "difficulty",
 ) -> None:
-    """Train the difficulty model from the shared data; the same data gives the same bytes."""
+    """Train a question-side model from the shared data; the same data gives the same bytes."""
+    if model == "quality":
+        _train_quality(out, table)
+        return
     assemble, training, corpus, tables = _training("assemble", "train", "corpus", "table")
     card = training.train(assemble.training_examples(corpus.data_dir(), table or tables.PACKAGED), out)
     held = card["held_out"]
@@ -67,6 +73,16 @@ def calibrate(
     judge = calibration.calibrate(tables.read_table(run or tables.PACKAGED, split="calibration"))
     calibration.write_calibration(out, judge)
     sys.stdout.write(f"{out}: {', '.join(sorted(judge['models']))}\n")
+
+
+def _train_quality(out: Path, table: Path | None) -> None:
+    panels, training, corpus, tables = _training("panels", "train_quality", "corpus", "table")
+    entries = tables.read_table(table or tables.PACKAGED, split="calibration")
+    card = training.train_quality(panels.read_panels(corpus.data_dir(), entries), out)
+    known = {name for about in card["panels"].values() for name in about["models"]}
+    sys.stdout.write(
+        f"{out}: {len(card['panels'])} panels, {len(known)} models, weights sha256 {card['weights_sha256']}\n"
+    )
 
 
 def _training(*names: str) -> tuple[Any, ...]:

@@ -1,0 +1,195 @@
+"""Predicted quality of any number of models for one question: panels of recorded models, mixed by likeness.
+
+A panel is a set of questions that the same models answered. It holds a forest and a linear fit, each with one value a
+model, so the difference of two models is fitted as such (the gain, not "the weak one is wrong"). How like a panel's
+questions the new one is decides the panel's say. A model that a panel does not know borrows from the panel's models
+of like skill: skill is the share of right answers, and that is linear in the logarithm of the parameters.
+
+numpy only. Safe to share between tasks and threads: nothing is written after construction.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from headrace.contracts.errors import ConfigError
+from headrace.router.difficulty.artefact import read_artefact
+from headrace.router.quality.forest import DEPTH, NODES, Forest
+from headrace.router.quality.structure import NAMES, structure
+
+FORMAT: Final = "headrace-quality"
+PACKAGED: Final = Path(__file__).with_name("artefacts") / "default"
+
+FOREST_SHARE: Final = 2 / 3
+STRANGER_TRUST: Final = 0.25  # the say of a panel that never met the model, against one that did
+SKILL_BANDWIDTH: Final = 0.3  # decades of parameters
+LEAST_QUALITY: Final = 0.01
+MOST_SPREAD: Final = 3.0
+FAR: Final = 6.0
+BILLION: Final = 1e9
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A model whose quality is wanted: name (organisation before a slash ignored) and parameters, 0 if unknown."""
+
+    name: str
+    parameters: int = 0
+
+
+class Predicted(msgspec.Struct, frozen=True):
+    """quality: by candidate, about 0..1; likeness: by panel, together 1; is_familiar: not unlike them all."""
+
+    quality: Floats
+    likeness: Floats
+    is_familiar: bool
+
+
+class QualityModel:
+    """The arrays and card of one artefact."""
+
+    def __init__(self, card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        _check(card, arrays)
+        self.card = card
+        self.sha256: str = card["weights_sha256"]
+        self.panels: tuple[str, ...] = tuple(card["panels"])
+        self._arrays = arrays
+
+    def knows(self, candidate: Candidate) -> tuple[str, ...]:
+        """Return the panels that met the candidate."""
+        return tuple(name for name in self.panels if plain(candidate.name) in self._columns(name))
+
+    def bind(self, candidates: Sequence[Candidate]) -> "Predictor":
+        """Return what predicts for these candidates, in this order."""
+        return Predictor(self, candidates)
+
+    def columns(self, panel: str, candidates: Sequence[Candidate]) -> tuple[Floats, Floats, Floats]:
+        """Return one panel's leaf values [leaves, n], linear weights [1 + features, n] and trust [n] for candidates."""
+        values, linear = self._arrays[f"values.{panel}"], self._arrays[f"linear.{panel}"]
+        mixes, shifts, trust = [], [], []
+        known = self._columns(panel)
+        for one in candidates:
+            mix = np.zeros(values.shape[1], dtype=np.float32)
+            shift = 0.0
+            place = known.get(plain(one.name))
+            if place is not None:
+                mix[place] = 1.0
+            else:
+                mix, shift = self._like_skill(panel, one.parameters)
+            mixes.append(mix)
+            shifts.append(shift)
+            trust.append(1.0 if place is not None else STRANGER_TRUST)
+        weights = np.stack(mixes, axis=1)
+        moved = np.array(shifts, dtype=np.float32)
+        sloped = linear.astype(np.float32) @ weights
+        sloped[0] += moved
+        return values.astype(np.float32) @ weights + moved, sloped, np.array(trust, dtype=np.float32)
+
+    def array(self, name: str) -> npt.NDArray[Any]:
+        """Return one array of the artefact."""
+        return self._arrays[name]
+
+    def _columns(self, panel: str) -> Mapping[str, int]:
+        return {plain(name): place for place, name in enumerate(self.card["panels"][panel]["models"])}
+
+    def _like_skill(self, panel: str, parameters: int) -> tuple[Floats, float]:
+        """Return how much of each of the panel's models a stranger is made of, and what its level is off by."""
+        about = self.card["panels"][panel]
+        right = np.array(about["right"], dtype=np.float64)
+        slope, start = self.card["skill"]["slope"], about["skill_at_1b"]
+        level = start + slope * math.log10(parameters / BILLION) if parameters > 0 else float(right.mean())
+        level = min(max(level, about["least_right"]), 1.0 - LEAST_QUALITY)
+        distance = (right - level) / (slope * SKILL_BANDWIDTH)
+        nearness = np.exp(-0.5 * (distance**2 - (distance**2).min()))
+        mix = nearness / nearness.sum()
+        return mix.astype(np.float32), float(level - mix @ right)
+
+
+class Predictor:
+    """Predicts for fixed candidates. Construction takes milliseconds a candidate, prediction some tenths of one."""
+
+    def __init__(self, model: QualityModel, candidates: Sequence[Candidate]) -> None:
+        self.candidates = tuple(candidates)
+        self.panels = model.panels
+        parts = [model.columns(panel, candidates) for panel in model.panels]
+        self._values = np.concatenate([values for values, _, _ in parts])
+        self._linear = np.stack([linear for _, linear, _ in parts])
+        self._trust = np.stack([trust for _, _, trust in parts])
+        self._forest = Forest(model.array("features"), model.array("thresholds"), model.array("leaf_of"))
+        self._shape = (len(parts), self._forest.trees // len(parts), len(self.candidates))
+        self._centre, self._scale = model.array("centre"), model.array("scale")
+        self._gate = model.array("gate")
+        self._panel_centre, self._panel_scale = model.array("panel_centre"), model.array("panel_scale")
+        self._most_distance: float = model.card["familiar"]["most_distance"]
+
+    def predict(self, text: str) -> Predicted:
+        """Predict from the text of the question."""
+        shape = structure(text)
+        likeness = self._likeness(shape)
+        trusted = likeness[:, None] * self._trust
+        quality = np.einsum("pc,pc->c", trusted, self._by_panel(shape)) / trusted.sum(axis=0)
+        return Predicted(quality, likeness, self.distance(shape) <= self._most_distance)
+
+    def distance(self, shape: Floats) -> float:
+        """Return how far the shape is from the nearest panel: mean squared deviations, each at most 6 of its own."""
+        away = np.abs((shape - self._panel_centre) * self._panel_scale)
+        return float((np.minimum(away, FAR) ** 2).mean(axis=1).min())
+
+    def _scaled(self, shape: Floats) -> Floats:
+        return np.asarray(np.clip((shape - self._centre) * self._scale, -MOST_SPREAD, MOST_SPREAD), dtype=np.float32)
+
+    def _likeness(self, shape: Floats) -> Floats:
+        scores = self._gate[0] + self._scaled(shape) @ self._gate[1:]
+        chances = np.exp(scores - scores.max())
+        return np.asarray(chances / chances.sum(), dtype=np.float32)
+
+    def _by_panel(self, shape: Floats) -> Floats:
+        found = self._values.take(self._forest.leaf_numbers(shape), axis=0)
+        forest = found.reshape(self._shape).mean(axis=1)
+        linear = self._linear[:, 0] + np.einsum("f,pfc->pc", self._scaled(shape), self._linear[:, 1:])
+        return np.asarray(FOREST_SHARE * forest + (1 - FOREST_SHARE) * linear, dtype=np.float32)
+
+
+def plain(name: str) -> str:
+    """Return a model's name as it is compared: lower case, without organisation and without a precision suffix."""
+    return name.rsplit("/", 1)[-1].lower().removesuffix("-int8").removesuffix("-bf16")
+
+
+def load(path: Path | None = None) -> QualityModel:
+    """Load the artefact in folder `path`, or the packaged one; ConfigError when it is missing, altered or foreign."""
+    return QualityModel(*read_artefact(path or PACKAGED, FORMAT))
+
+
+def _check(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    missing = [key for key in ("panels", "skill", "familiar", "weights_sha256") if key not in card]
+    if missing:
+        raise ConfigError(f"quality card without {', '.join(missing)}; run `headrace router train`")
+    if tuple(card.get("shape", ())) != NAMES:
+        raise ConfigError("the quality artefact was trained on other features; run `headrace router train`")
+    panels, width = len(card["panels"]), len(NAMES)
+    trees = panels * card.get("trees_per_panel", 0)
+    shapes = {
+        "features": (trees, NODES),
+        "thresholds": (trees, NODES),
+        "leaf_of": (trees, 1 << DEPTH),
+        "centre": (width,),
+        "scale": (width,),
+        "gate": (1 + width, panels),
+        "panel_centre": (panels, width),
+        "panel_scale": (panels, width),
+    }
+    for name, about in card["panels"].items():
+        shapes[f"values.{name}"] = (about["leaves"], len(about["models"]))
+        shapes[f"linear.{name}"] = (1 + width, len(about["models"]))
+    for name, shape in shapes.items():
+        found = arrays[name].shape if name in arrays else None
+        if found != shape:
+            raise ConfigError(f"quality weights: {name} is {found}, not {shape}; run `headrace router train`")

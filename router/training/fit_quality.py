@@ -1,0 +1,186 @@
+"""Fits the quality model: for every panel extremely randomised trees and a ridge, both on the shape of the question.
+
+The trees are grown on the panel's gain; every leaf then keeps the share of right answers of every model of the panel,
+pulled to the model's mean by a few made-up answers. Deterministic: same data and environment, same bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.ensemble import ExtraTreesRegressor  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression, Ridge  # type: ignore[import-untyped]
+
+from headrace.router.quality.forest import DEPTH, NODES
+from headrace.router.quality.model import FAR, LEAST_QUALITY, MOST_SPREAD, QualityModel
+from headrace.router.quality.structure import NAMES, structure
+from headrace.router.training.metrics import Doubles
+from headrace.router.training.panels import Panel
+
+TREES: Final = 64
+LEAST_LEAF: Final = 15
+FEATURE_SHARE: Final = 0.4
+RIDGE: Final = 100.0
+MADE_UP_ANSWERS: Final = 2.0
+FAMILIAR_QUANTILE: Final = 0.99
+SEED: Final = 1
+_STEADY: Final = 1e-6
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What goes into an artefact."""
+
+    card: dict[str, Any]
+    arrays: dict[str, npt.NDArray[Any]]
+
+    def model(self) -> QualityModel:
+        """Return the model as the serving path sees it."""
+        return QualityModel({**self.card, "weights_sha256": "not written"}, self.arrays)
+
+
+def shapes_of(texts: Sequence[str]) -> Floats:
+    """Return the features of every text, one row each."""
+    return np.stack([structure(text) for text in texts])
+
+
+def fit_quality(panels: Sequence[Panel], shapes: Sequence[Floats] | None = None) -> Fitted:
+    """Fit every panel and what mixes them; `shapes` are the panels' features where they are at hand."""
+    shapes = [shapes_of(panel.texts) for panel in panels] if shapes is None else shapes
+    everything = np.concatenate(shapes)
+    centre, scale = _scaling(everything)
+    arrays: dict[str, npt.NDArray[Any]] = {"centre": centre, "scale": scale}
+    forests, about, first_leaf = [], {}, 0
+    for panel, shape in zip(panels, shapes, strict=True):
+        scaled = _scaled(shape, centre, scale)
+        right = np.where(np.isfinite(panel.right), panel.right, np.nanmean(panel.right, axis=0))
+        forest, values = _forest(shape, panel.gain, right, first_leaf)
+        forests.append(forest)
+        arrays[f"values.{panel.name}"] = values.astype("<f2")
+        arrays[f"linear.{panel.name}"] = _linear(scaled, right)
+        about[panel.name] = {"models": list(panel.models), "leaves": values.shape[0], "questions": len(panel.texts)}
+        first_leaf += values.shape[0]
+    for name, parts in zip(("features", "thresholds", "leaf_of"), zip(*forests, strict=True), strict=True):
+        arrays[name] = np.concatenate(parts)
+    slope = _skill(panels, about, shapes)
+    arrays["gate"] = _gate([_scaled(shape, centre, scale) for shape in shapes])
+    arrays["panel_centre"] = np.stack([shape.mean(axis=0) for shape in shapes])
+    spreads = [np.maximum(shape.std(axis=0), 0.5 / scale) for shape in shapes]
+    arrays["panel_scale"] = np.stack([1 / spread for spread in spreads])
+    card = {
+        "shape": list(NAMES),
+        "panels": about,
+        "trees_per_panel": TREES,
+        "skill": {"slope": round(slope, 5)},
+        "familiar": {"most_distance": _most_distance(everything, arrays)},
+    }
+    return Fitted(card, arrays)
+
+
+def _scaling(shape: Floats) -> tuple[Floats, Floats]:
+    spread = shape.std(axis=0)
+    return shape.mean(axis=0), (1 / np.where(spread > _STEADY, spread, 1.0)).astype(np.float32)
+
+
+def _scaled(shape: Floats, centre: Floats, scale: Floats) -> Floats:
+    return np.asarray(np.clip((shape - centre) * scale, -MOST_SPREAD, MOST_SPREAD), dtype=np.float32)
+
+
+def _forest(
+    shape: Floats, gain: Doubles, right: Doubles, first_leaf: int
+) -> tuple[tuple[npt.NDArray[Any], ...], Doubles]:
+    """Return (features, thresholds, leaf_of), each [trees, ...], and the value of each leaf and model."""
+    trees = ExtraTreesRegressor(
+        TREES,
+        max_depth=DEPTH,
+        min_samples_leaf=LEAST_LEAF,
+        max_features=FEATURE_SHARE,
+        random_state=SEED,
+        n_jobs=2,
+    ).fit(shape, gain)
+    mean = right.mean(axis=0)
+    parts, values = [], []
+    reached = trees.apply(shape)
+    for number, one in enumerate(trees.estimators_):
+        features, thresholds, ends = _laid_out(one.tree_)
+        leaves = np.unique(ends)
+        own = np.searchsorted(leaves, reached[:, number])
+        counts = np.bincount(own, minlength=leaves.size)[:, None] + MADE_UP_ANSWERS
+        sums = np.stack([np.bincount(own, weights=column, minlength=leaves.size) for column in right.T], axis=1)
+        values.append((sums + MADE_UP_ANSWERS * mean) / counts)
+        parts.append((features, thresholds, (np.searchsorted(leaves, ends) + first_leaf).astype(np.int32)))
+        first_leaf += leaves.size
+    return tuple(np.stack(rows) for rows in zip(*parts, strict=True)), np.concatenate(values)
+
+
+def _laid_out(tree: Any) -> tuple[npt.NDArray[np.uint8], Floats, npt.NDArray[np.int64]]:  # noqa: ANN401  (sklearn has no type for it)
+    """Lay one fitted tree out by levels; `ends` names the fitted tree's node at each place of the last level."""
+    features = np.zeros(NODES, dtype=np.uint8)
+    thresholds = np.full(NODES, np.inf, dtype=np.float32)
+    ends = np.zeros(NODES + 1, dtype=np.int64)
+    waiting = [(0, 0)]
+    while waiting:
+        place, node = waiting.pop()
+        if place >= NODES:
+            ends[place - NODES] = node
+            continue
+        is_leaf = tree.children_left[node] < 0
+        if not is_leaf:
+            features[place] = tree.feature[node]
+            thresholds[place] = _floor32(tree.threshold[node])
+        waiting.append((2 * place + 1, node if is_leaf else tree.children_left[node]))
+        waiting.append((2 * place + 2, node if is_leaf else tree.children_right[node]))
+    return features, thresholds, ends
+
+
+def _floor32(threshold: float) -> np.float32:
+    """Return the greatest float32 not over the threshold, so that float32 features fall on the side they fell on."""
+    near = np.float32(threshold)
+    return near if near <= threshold else np.nextafter(near, np.float32(-np.inf))
+
+
+def _linear(scaled: Floats, right: Doubles) -> Floats:
+    model = Ridge(alpha=RIDGE).fit(scaled, right)
+    coefficients = np.reshape(model.coef_, (right.shape[1], -1)).T
+    return np.vstack([np.reshape(model.intercept_, (1, -1)), coefficients]).astype(np.float32)
+
+
+def _gate(scaled: Sequence[Floats]) -> Floats:
+    """Fit which panel a question is like; panels weigh the same, whatever their size."""
+    labels = np.repeat(np.arange(len(scaled)), [part.shape[0] for part in scaled])
+    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=200).fit(np.concatenate(scaled), labels)
+    return np.vstack([model.intercept_[None, :], model.coef_.T]).astype(np.float32)
+
+
+def _skill(panels: Sequence[Panel], about: dict[str, dict[str, Any]], shapes: Sequence[Floats]) -> float:
+    """Fit right = start of the panel + slope x log10(parameters in billions); one slope over all panels."""
+    above, aside = 0.0, 0.0
+    choices = NAMES.index("choices")
+    sized = {}
+    for panel, shape in zip(panels, shapes, strict=True):
+        right = np.nanmean(panel.right, axis=0)
+        decades = np.array([np.log10(one / 1e9) if one else np.nan for one in panel.parameters])
+        has_size = np.isfinite(decades)
+        x, y = decades[has_size] - decades[has_size].mean(), right[has_size] - right[has_size].mean()
+        above, aside = above + float(x @ y), aside + float(x @ x)
+        sized[panel.name] = (float(decades[has_size].mean()), float(right[has_size].mean()))
+        guess = np.where(shape[:, choices] > 0, 1 / np.expm1(np.maximum(shape[:, choices], _STEADY)), 0.0)
+        about[panel.name]["right"] = [round(float(one), 5) for one in right]
+        about[panel.name]["least_right"] = round(max(float(guess.mean()), LEAST_QUALITY), 5)
+    slope = above / aside
+    for name, (decade, level) in sized.items():
+        about[name]["skill_at_1b"] = round(level - slope * decade, 5)
+    return slope
+
+
+def _most_distance(shape: Floats, arrays: dict[str, npt.NDArray[Any]]) -> float:
+    """Return the distance to the nearest panel that 99% of the training questions keep within."""
+    nearest = np.full(shape.shape[0], np.inf)
+    for centre, scale in zip(arrays["panel_centre"], arrays["panel_scale"], strict=True):
+        away = np.minimum(np.abs((shape - centre) * scale), FAR)
+        nearest = np.minimum(nearest, (away**2).mean(axis=1))
+    return round(float(np.quantile(nearest, FAMILIAR_QUANTILE)), 5)
