@@ -25,8 +25,8 @@ from headrace.router.training.answer_metrics import (
     ece,
 )
 from headrace.router.training.metrics import Interval
-from headrace.router.training.signals import Signal, signals
-from headrace.router.training.table import models_of, read_table
+from headrace.router.training.signals import SELF_CONSISTENCY, STATED, Signal, signals
+from headrace.router.training.table import HUNDREDTHS, models_of, read_table
 
 RESULT: Final = Path(__file__).parent / "results" / "signals.csv"
 RESAMPLES: Final = 1000
@@ -34,18 +34,23 @@ SEED: Final = 20261122
 LEAST_EACH: Final = 8  # right and wrong answers, for an AUROC to say anything
 POOLED: Final = "all domains pooled (trap)"
 WITHIN: Final = "within domains (mean)"
+# Recorded for few questions; nothing is fitted on them, so both splits are used.
+SAMPLED: Final = (SELF_CONSISTENCY, STATED)
 HEAD: Final = ("split", "model", "domain", "what", "answers", "right_percent", "figure", "value", "low95", "high95")
 
 Row = tuple[str, ...]
 
 
-def signal_rows(model: str, known: Sequence[Case], found: Mapping[str, Signal]) -> Iterator[Row]:
-    """Yield AUROC and AURC of every signal by domain, pooled, and as the mean over domains."""
+def signal_rows(
+    model: str, known: Sequence[Case], found: Mapping[str, Signal], split: str = "calibration"
+) -> Iterator[Row]:
+    """Yield AUROC of every signal, and AURC of those over whole answers: by domain, pooled, mean over domains."""
     for name, signal in found.items():
         read = [(case, value) for case in known if (value := signal(case.answer)) is not None]
         with_signal = [case for case, _ in read]
         values = np.array([value for _, value in read])
-        yield from _by_domain("calibration", model, name, with_signal, {"auroc": auroc, "aurc": aurc}, values)
+        figures = {"auroc": auroc} if ", first " in name else {"auroc": auroc, "aurc": aurc}
+        yield from _by_domain(split, model, name, with_signal, figures, values)
 
 
 def recipe_rows(model: str, calibration: Sequence[Case], test: Sequence[Case]) -> Iterator[Row]:
@@ -61,6 +66,22 @@ def recipe_rows(model: str, calibration: Sequence[Case], test: Sequence[Case]) -
             if name != PRESENT:
                 gap = difference(brier, chance, chances[PRESENT], right(chosen), resamples=RESAMPLES, seed=SEED)
                 yield _row(split, model, POOLED, name, right(chosen), "brier minus shipped", gap)
+
+
+def repeat_rows(model: str, known: Sequence[Case]) -> Iterator[Row]:
+    """Yield how far a greedy answer of a later run agrees with the first, and how often its grade changes."""
+    again = [(case, case.answer.again) for case in known if case.answer.again is not None]
+    if not again:
+        return
+    is_right = right([case for case, _ in again])
+    figures = {
+        "agreement": [one.agreement / HUNDREDTHS for _, one in again],
+        "right_then": [float(one.correct) for _, one in again],
+        "grade_changed": [float(one.correct != case.answer.correct) for case, one in again],
+    }
+    for figure, values in figures.items():
+        place = ("both", model, "all", "asked again greedily", str(len(again)), _percent(is_right), figure)
+        yield (*place, f"{float(np.mean(values)):.4f}", "", "")
 
 
 def _by_domain(  # noqa: PLR0917  (one column each)
@@ -115,8 +136,11 @@ def main() -> None:
     for model in models:
         known, asked = cases(calibration, model), cases(test, model)
         others = tuple(one for one in models if one != model)
-        rows += signal_rows(model, known, signals(others))
+        found = signals(others)
+        rows += signal_rows(model, known, {name: one for name, one in found.items() if name not in SAMPLED})
+        rows += signal_rows(model, [*known, *asked], {name: found[name] for name in SAMPLED}, split="both")
         rows += recipe_rows(model, known, asked)
+        rows += repeat_rows(model, [*known, *asked])
         print(f"{model}: {len(rows)} rows so far", flush=True)
     write(RESULT, rows)
 

@@ -18,7 +18,7 @@ import msgspec
 
 from headrace.contracts.errors import ConfigError
 from headrace.contracts.routing import Confidence
-from headrace.router.cascade.risk import RiskCurve
+from headrace.router.cascade.risk import NEVER, RiskCurve
 
 FORMAT: Final = "headrace-calibration"
 FORMAT_VERSION: Final = 1
@@ -138,6 +138,8 @@ class CalibratedJudge:
         floor = calibration.floor(RUNNING, kind, max_risk)
         if ceiling <= floor:
             why = f"{model} never passes {floor:.2f} in {kind}: at most {ceiling:.2f}"
+            if floor == NEVER:
+                why = f"{model} has too few calibrated answers in {kind} to promise a risk of {max_risk:g}"
             return Confidence(value=calibration.base[kind], enough=False, final=True, why=why)
         reached = [horizon for horizon in HORIZONS if horizon <= len(logprobs)]
         if not reached:

@@ -9,7 +9,8 @@ from typing import Final
 from headrace.router.training.table import HORIZONS, HUNDREDTHS, Answer, Doubt
 
 LOW_SHARE: Final = 0.1
-COMMIT_HORIZONS: Final = HORIZONS
+SELF_CONSISTENCY: Final = "self-consistency, 2 samples"
+STATED: Final = "stated confidence"
 
 Signal = Callable[[Answer], float | None]
 
@@ -17,13 +18,13 @@ Signal = Callable[[Answer], float | None]
 def signals(models: tuple[str, ...]) -> Mapping[str, Signal]:
     """Return every signal by name; "agreement with M" for each of `models`."""
     named: dict[str, Signal] = {}
-    for horizon in (*COMMIT_HORIZONS, None):
+    for horizon in (*HORIZONS, None):
         suffix = "" if horizon is None else f", first {horizon}"
         named |= {f"{name}{suffix}": _at(signal, horizon) for name, signal in _TOKENS.items()}
     named["length (fewer is better)"] = lambda answer: -float(answer.tokens)
     named["ended by itself"] = lambda answer: float(answer.finish_reason != "length")
-    named["self-consistency, 2 samples"] = _self_consistency
-    named["stated confidence"] = _stated
+    named[SELF_CONSISTENCY] = _self_consistency
+    named[STATED] = _stated
     named["valid JSON"] = lambda answer: None if answer.is_valid is None else float(answer.is_valid)
     named["words from the passage"] = _share(lambda answer: answer.support)
     for model in models:

@@ -1,12 +1,13 @@
 import csv
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks import signals
 from benchmarks.answer_side.recipes import cases
-from benchmarks.signals import HEAD, POOLED, WITHIN, recipe_rows, signal_rows, write
-from headrace.router.training.table import Entry
+from benchmarks.signals import HEAD, POOLED, WITHIN, recipe_rows, repeat_rows, signal_rows, write
+from headrace.router.training.table import Entry, Extra
 from tests.benchmarks.answer_side.test_recipes import entry
 
 
@@ -40,3 +41,14 @@ def test_every_recipe_is_measured_on_both_splits(table: list[Entry], tmp_path: P
     write(path, rows)
     with path.open() as source:
         assert next(iter(csv.reader(source)))[-len(HEAD) :] == list(HEAD)
+
+
+def test_a_repeated_answer_is_compared_with_the_first(table: list[Entry]) -> None:
+    def again(one: Entry, *, correct: bool) -> Entry:
+        answer = msgspec.structs.replace(one.answers["m"], again=Extra(correct=correct, tokens=1, agreement=50))
+        return msgspec.structs.replace(one, answers={"m": answer})
+
+    known = cases([again(table[1], correct=True), again(table[2], correct=False), table[3]], "m")
+    found = {row[6]: float(row[7]) for row in repeat_rows("m", known)}
+    assert found == {"agreement": 0.5, "right_then": 0.5, "grade_changed": 0.5}
+    assert list(repeat_rows("m", cases(table, "m"))) == []

@@ -174,7 +174,11 @@ def test_an_answer_is_kept_unseen_only_where_all_may_be(judge: CalibratedJudge) 
 
 
 def test_too_few_calibration_answers_keep_nothing(judge: CalibratedJudge) -> None:
-    assert not whole(with_risk(judge, answers=3), [-0.01] * 40).enough
+    few = with_risk(judge, answers=3)
+    assert not whole(few, [-0.01] * 40).enough
+    seen = prefix(few, [])
+    assert seen.final
+    assert "too few" in seen.why
 
 
 def test_risk_curves_survive_the_file(tmp_path: Path) -> None:
