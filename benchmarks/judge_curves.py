@@ -1,7 +1,7 @@
 """How far can the judge's word be trusted? Risk against the share of drafts kept, and promised against found.
 
 `make bench NAME=judge_curves`, under a minute. Each recipe is fitted on all calibration questions and asked about the
-questions of `cascade_live`, none of which is among them. Beside the shipped recipe stand the trivial one (the domain's
+test questions, none of which is among them. Beside the shipped recipe stand the trivial one (the domain's
 share right) and the raw log-probabilities.
 """
 
@@ -59,7 +59,7 @@ def tabulate(model: str, calibration: Sequence[Case], test: Sequence[Case], resa
     bootstrap, is_right = Bootstrap.of(groups, resamples=resamples), right(test)
     for name in SHOWN:
         chance = RECIPES[name](calibration, test)
-        place = ("cascade_live", model, name)
+        place = ("test", model, name)
         for share in SHARES:
             risk = 100 * risk_at(chance, is_right, share, bootstrap)
             yield Line.drawn((*place, f"risk_percent_of_best_{share:.0%}"), risk, len(test))

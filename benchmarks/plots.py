@@ -40,8 +40,9 @@ POOLS: Final = (
     (_CODE, "every model of known size", "Code reasoning, every model of known size"),
 )
 JUDGED: Final = (
-    ("cascade_live", "smollm2-135m-instruct-int8", "SmolLM2-135M"),
-    ("cascade_live", "qwen2.5-coder-1.5b-instruct-int8", "Qwen2.5-Coder-1.5B"),
+    ("test", "smollm2-135m-instruct-int8", "SmolLM2-135M"),
+    ("test", "qwen2.5-coder-0.5b-instruct-int8", "Qwen2.5-Coder-0.5B"),
+    ("test", "qwen2.5-coder-1.5b-instruct-int8", "Qwen2.5-Coder-1.5B"),
 )
 
 
@@ -106,20 +107,20 @@ def draw_judge(results: Path, pictures: Path) -> None:
     """Draw risk against coverage, and what the judge promised against what was found."""
     table = read(results / "judge_curves.csv")
     labels = {
-        "the domain alone": Spot(0, 18, 0.1),
+        "the domain alone": Spot(2, 26, 0.0),
         "raw log-probability": Spot(10, 22),
-        "shipped judge": Spot(10, -10, 0.05),
+        "shipped judge": Spot(30, -16, 0.05),
     }
     frame = Frame("answers kept, percent, surest first", "wrong among them, percent", "Risk against coverage", labels)
-    draw([risk_panel(table, *one) for one in JUDGED], frame, pictures / "risk-coverage.png")
+    draw([risk_panel(table, *one) for one in JUDGED], frame, pictures / "risk-coverage.png", columns=3)
     labels = {
         "as promised": Spot(-14, 0, 1.0),
         "the domain alone": Spot(7, -8, 1.0),
-        "raw log-probability": Spot(10, -8),
+        "raw log-probability": Spot(14, -14),
         "shipped judge": Spot(-14, 12, 1.0),
     }
     frame = Frame("P(right) promised, percent", "found right, percent", "Reliability, bins of as many answers", labels)
-    draw([reliability_panel(table, *one) for one in JUDGED], frame, pictures / "reliability.png")
+    draw([reliability_panel(table, *one) for one in JUDGED], frame, pictures / "reliability.png", columns=3)
 
 
 def main(results: Path = RESULTS, pictures: Path = PICTURES) -> None:
