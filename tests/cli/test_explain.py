@@ -60,6 +60,14 @@ def test_a_strategy_shows_its_scores_and_that_nothing_was_drawn(config: Path) ->
     assert "propensity" in text
 
 
+def test_quality_is_predicted_where_a_strategy_weighs_it(config: Path) -> None:
+    assert plan_for("hi", config=config, model="headrace/auto").features.quality == {}
+    config.write_text(CONFIG.replace("use: small}", "use: {strategy: quality_at_cost, lambda: 0.5}}"))
+    plan = plan_for("What is the capital of France?", config=config, model="headrace/auto")
+    assert len(plan.features.quality) == 2
+    assert all(0 < value < 1 for value in plan.features.quality.values())
+
+
 def test_a_budget_is_taken_for_full_where_no_gateway_runs(config: Path) -> None:
     config.write_text(CONFIG.replace("use: small}", "use: {strategy: budget, use: large, else: small, usd_per_1k: 1}}"))
     console = Console(record=True, width=200)
