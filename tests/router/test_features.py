@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+
 from headrace.contracts.chat import ChatCall, Message
 from headrace.contracts.principal import ANONYMOUS
 from headrace.contracts.routing import Difficulty
@@ -37,6 +39,22 @@ def test_every_signal_of_a_request_is_filled() -> None:
     assert (features.turns, features.tools, features.json, features.language) == (1, True, True, "en")
     assert (features.key, features.tenant) == ("anonymous", "default")
     assert (features.metadata, features.headers) == ({"team": "a"}, {"x-team": "b"})
+
+
+def test_quality_is_predicted_from_the_judged_text_where_a_rule_asks() -> None:
+    asked, seen = call(("system", "Be brief."), ("user", PLAN)), []
+
+    def quality(text: str) -> Mapping[str, float]:
+        seen.append(text)
+        return {"near": 0.25, "far": 0.75}
+
+    features = extract(asked, Recorder(), principal=ANONYMOUS, headers={}, quality=quality)
+    assert features.quality == {"near": 0.25, "far": 0.75}
+    assert seen == [PLAN]
+
+
+def test_no_quality_is_predicted_where_no_rule_asks() -> None:
+    assert extract(call(("user", PLAN)), Recorder(), principal=ANONYMOUS, headers={}).quality == {}
 
 
 def test_the_last_user_turn_is_judged() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from headrace.router.training.corpus import DATA_DIR_VARIABLE
-from headrace.router.training.roles import ROLES
+from headrace.router.training.roles import ROLES, Roles
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -50,9 +50,17 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ]
         write_lines(tmp_path / "routing" / source / "questions.jsonl.gz", questions)
         write_lines(tmp_path / "routing" / source / "outcomes.jsonl.gz", outcomes)
+        write_sizes(tmp_path / "routing" / source / "models.csv", roles)
     write_labelled(tmp_path / "labelled")
     monkeypatch.setenv(DATA_DIR_VARIABLE, str(tmp_path))
     return tmp_path
+
+
+def write_sizes(path: Path, roles: Roles) -> None:
+    """Write the sizes of a source's models; that of the last large one is not disclosed."""
+    sized = {**dict.fromkeys(roles.small, "46.7"), **dict.fromkeys(roles.large[:-1], "405")}
+    rows = [f"{model},,{sized.get(model, '')},," for model in (*roles.small, *roles.large)]
+    path.write_text("\n".join(["model,family,params_b,active_params_b,note", *rows, ""]))
 
 
 def write_labelled(folder: Path) -> None:
