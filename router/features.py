@@ -69,7 +69,7 @@ def judged_text(call: ChatCall) -> str:
     last = max((index for index, message in enumerate(messages) if message.role == "user"), default=len(messages) - 1)
     if last < 0:
         return ""
-    text = messages[last].text
+    text = messages[last].text.strip()
     if len(text.split(None, FOLLOW_UP_WORDS)) > FOLLOW_UP_WORDS:
         return text
     context = _context(messages[:last])

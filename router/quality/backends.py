@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from headrace.contracts.models import ModelCard
 from headrace.contracts.policy import BudgetPacing, Experts, Policy, QualityAtCost
-from headrace.router.quality.model import LEAST_QUALITY, Candidate, QualityModel
+from headrace.router.quality.model import LEAST_QUALITY, Candidate, QualityModel, size_in
 
 MOST_QUALITY = 1.0 - LEAST_QUALITY
 
@@ -16,7 +16,7 @@ class BackendQuality:
     """
 
     def __init__(self, model: QualityModel, cards: Mapping[str, ModelCard]) -> None:
-        candidates = [Candidate(card.id, card.parameters) for card in cards.values()]
+        candidates = [Candidate(card.id, card.parameters or size_in(card.id)) for card in cards.values()]
         self._backends = tuple(cards)
         self._predictor = model.bind(candidates)
         self.strangers: Mapping[str, str] = {

@@ -9,6 +9,7 @@ numpy only. Safe to share between tasks and threads: nothing is written after co
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,14 @@ FORMAT: Final = "headrace-quality"
 PACKAGED: Final = Path(__file__).with_name("artefacts") / "default"
 
 FOREST_SHARE: Final = 2 / 3
-STRANGER_TRUST: Final = 0.25  # the say of a panel that never met the model, against one that did
+STRANGER_TRUST: Final = 0.05  # the say of a panel that never met the model, against one that did
 SKILL_BANDWIDTH: Final = 0.3  # decades of parameters
 LEAST_QUALITY: Final = 0.01
 MOST_SPREAD: Final = 3.0
 FAR: Final = 6.0
 BILLION: Final = 1e9
+
+_SIZE: Final = re.compile(r"(?<![a-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
 
 Floats = npt.NDArray[np.float32]
 
@@ -60,7 +63,7 @@ class QualityModel:
         _check(card, arrays)
         self.card = card
         self.sha256: str = card["weights_sha256"]
-        self.panels: tuple[str, ...] = tuple(card["panels"])
+        self.panels: tuple[str, ...] = tuple(card["order"])
         self._arrays = arrays
 
     def knows(self, candidate: Candidate) -> tuple[str, ...]:
@@ -121,7 +124,8 @@ class Predictor:
         self.panels = model.panels
         parts = [model.columns(panel, candidates) for panel in model.panels]
         self._values = np.concatenate([values for values, _, _ in parts])
-        self._linear = np.stack([linear for _, linear, _ in parts])
+        linear = np.concatenate([linear for _, linear, _ in parts], axis=1)  # [1 + features, panels x candidates]
+        self._level, self._linear = linear[0], linear[1:]
         self._trust = np.stack([trust for _, _, trust in parts])
         self._forest = Forest(model.array("features"), model.array("thresholds"), model.array("leaf_of"))
         self._shape = (len(parts), self._forest.trees // len(parts), len(self.candidates))
@@ -135,7 +139,7 @@ class Predictor:
         shape = structure(text)
         likeness = self._likeness(shape)
         trusted = likeness[:, None] * self._trust
-        quality = np.einsum("pc,pc->c", trusted, self._by_panel(shape)) / trusted.sum(axis=0)
+        quality = (trusted * self._by_panel(shape)).sum(axis=0) / trusted.sum(axis=0)
         return Predicted(quality, likeness, self.distance(shape) <= self._most_distance)
 
     def distance(self, shape: Floats) -> float:
@@ -154,8 +158,14 @@ class Predictor:
     def _by_panel(self, shape: Floats) -> Floats:
         found = self._values.take(self._forest.leaf_numbers(shape), axis=0)
         forest = found.reshape(self._shape).mean(axis=1)
-        linear = self._linear[:, 0] + np.einsum("f,pfc->pc", self._scaled(shape), self._linear[:, 1:])
+        linear = (self._level + self._scaled(shape) @ self._linear).reshape(forest.shape)
         return np.asarray(FOREST_SHARE * forest + (1 - FOREST_SHARE) * linear, dtype=np.float32)
+
+
+def size_in(name: str) -> int:
+    """Return the parameters that a model's name tells ("llama-3.1-8b", "mixtral-8x7b"), 0 if it tells none."""
+    found = _SIZE.search(name)
+    return 0 if found is None else int(float(found[2]) * int(found[1] or 1) * BILLION)
 
 
 def plain(name: str) -> str:
@@ -165,15 +175,22 @@ def plain(name: str) -> str:
 
 def load(path: Path | None = None) -> QualityModel:
     """Load the artefact in folder `path`, or the packaged one; ConfigError when it is missing, altered or foreign."""
-    return QualityModel(*read_artefact(path or PACKAGED, FORMAT))
+    folder = path or PACKAGED
+    card, arrays = read_artefact(folder, FORMAT)
+    try:
+        return QualityModel(card, arrays)
+    except ConfigError as exc:
+        raise ConfigError(f"{folder}: {exc}; run `headrace router train --model quality`") from exc
 
 
 def _check(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    missing = [key for key in ("panels", "skill", "familiar", "weights_sha256") if key not in card]
+    missing = [key for key in ("panels", "order", "skill", "familiar", "weights_sha256") if key not in card]
     if missing:
-        raise ConfigError(f"quality card without {', '.join(missing)}; run `headrace router train`")
+        raise ConfigError(f"quality card without {', '.join(missing)}")
     if tuple(card.get("shape", ())) != NAMES:
-        raise ConfigError("the quality artefact was trained on other features; run `headrace router train`")
+        raise ConfigError("the quality artefact was trained on other features")
+    if sorted(card["order"]) != sorted(card["panels"]):
+        raise ConfigError(f"quality card: order {card['order']} does not name its panels, {sorted(card['panels'])}")
     panels, width = len(card["panels"]), len(NAMES)
     trees = panels * card.get("trees_per_panel", 0)
     shapes = {
@@ -192,4 +209,4 @@ def _check(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> N
     for name, shape in shapes.items():
         found = arrays[name].shape if name in arrays else None
         if found != shape:
-            raise ConfigError(f"quality weights: {name} is {found}, not {shape}; run `headrace router train`")
+            raise ConfigError(f"quality weights: {name} is {found}, not {shape}")

@@ -84,8 +84,14 @@ Floats = npt.NDArray[np.float32]
 
 
 def structure(text: str) -> Floats:
-    """Return one float per name of NAMES. What stands after the first 2,000 characters counts by its length alone."""
+    """Return one float per name of NAMES. What stands after the first 2,000 characters counts by its length alone.
+
+    Blanks round the text do not count, and a text in capitals alone is read as one without any.
+    """
+    text = text.strip()
     seen = text[:MOST_CHARS]
+    if seen.isupper():
+        seen = seen.lower()
     stem, *choices = _CHOICE.split(seen)
     choices = [choice.replace("\nAnswer:", "").strip() for choice in choices] if len(choices) > 1 else []
     stem_words = _WORD.findall(stem.lower())

@@ -48,7 +48,7 @@ def evaluate(
     shuffles: int = SHUFFLES,
 ) -> Evaluation:
     """Evaluate on `examples`; `others` are the further training examples of the shipped recipe."""
-    bench = _Bench(examples, others)
+    bench = Bench(examples, others)
     weak, strong = bench.outcomes.weak, bench.outcomes.strong
     rng = np.random.default_rng(SEED)
     scores = {
@@ -65,7 +65,7 @@ def evaluate(
     shuffled = [apgr(bench.across(bench.shuffled(rng)), bench.outcomes) for _ in range(shuffles)]
     held = None
     if subject_fold is not None:
-        apart = _Bench([replace(one, fold=fold) for one, fold in zip(examples, subject_fold, strict=True)], ())
+        apart = Bench([replace(one, fold=fold) for one, fold in zip(examples, subject_fold, strict=True)], ())
         whole = {
             LENGTH: bench.length,
             "TF-IDF ridge": apart.across(apart.tfidf_ridge),
@@ -83,7 +83,7 @@ def evaluate(
     )
 
 
-class _Bench:
+class Bench:
     """The examples with their features, and one method a router: each takes training rows and gives a scorer."""
 
     def __init__(self, examples: Sequence[Example], others: Sequence[Example]) -> None:
@@ -108,10 +108,12 @@ class _Bench:
         return scores
 
     def recipe(self, train: Rows) -> Scorer:
+        """Return what scores by the difficulty recipe, fitted on these rows."""
         linear = fit_gain(self._design.rows(train), self._advantage[train], np.ones(train.size))
         return lambda rows: linear.gain(self._design.rows(rows))
 
     def shipped(self, train: Rows) -> Scorer:
+        """Return what scores by the difficulty recipe, fitted on these rows and the further examples."""
         held = set(self._fold) - set(self._fold[train])
         others = [one for one in self._others if one.fold not in held]
         own = [self._examples[row] for row in train]
@@ -122,6 +124,8 @@ class _Bench:
         return lambda rows: linear.gain(self._design.rows(rows))
 
     def shuffled(self, rng: np.random.Generator) -> Fit:
+        """Return a fit of the difficulty recipe on labels dealt to other questions."""
+
         def fit(train: Rows) -> Scorer:
             mixed = rng.permutation(self._advantage[train])
             linear = fit_gain(self._design.rows(train), mixed, np.ones(train.size))
@@ -130,6 +134,7 @@ class _Bench:
         return fit
 
     def subject_mean(self, train: Rows) -> Scorer:
+        """Return what scores by the mean gain of the subject."""
         sums: dict[str, list[float]] = {}
         for row in train:
             sums.setdefault(self._examples[row].subject, []).append(self._advantage[row])
@@ -138,6 +143,7 @@ class _Bench:
         return lambda rows: np.array([means.get(self._examples[row].subject, overall) for row in rows])
 
     def tfidf_ridge(self, train: Rows) -> Scorer:
+        """Return what scores by a ridge on words and word pairs."""
         vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
         table = vectorizer.fit_transform([self._examples[row].text for row in train])
         model = Ridge(alpha=5.0, solver="sparse_cg", tol=1e-3).fit(table, self._advantage[train])

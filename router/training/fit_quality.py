@@ -74,6 +74,7 @@ def fit_quality(panels: Sequence[Panel], shapes: Sequence[Floats] | None = None)
     card = {
         "shape": list(NAMES),
         "panels": about,
+        "order": list(about),
         "trees_per_panel": TREES,
         "skill": {"slope": round(slope, 5)},
         "familiar": {"most_distance": _most_distance(everything, arrays)},
@@ -152,7 +153,7 @@ def _linear(scaled: Floats, right: Doubles) -> Floats:
 def _gate(scaled: Sequence[Floats]) -> Floats:
     """Fit which panel a question is like; panels weigh the same, whatever their size."""
     labels = np.repeat(np.arange(len(scaled)), [part.shape[0] for part in scaled])
-    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=200).fit(np.concatenate(scaled), labels)
+    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000).fit(np.concatenate(scaled), labels)
     return np.vstack([model.intercept_[None, :], model.coef_.T]).astype(np.float32)
 
 

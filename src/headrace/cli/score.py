@@ -1,6 +1,5 @@
 """`headrace router score`: how much each question gains from the strong model of a pair."""
 
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +11,8 @@ import typer
 from headrace.contracts.errors import ConfigError
 from headrace.models.catalog.catalogue import Catalogue
 from headrace.router.quality import model as quality
-from headrace.router.quality.model import Candidate, QualityModel
+from headrace.router.quality.model import Candidate, QualityModel, size_in
 
-_SIZE: Final = re.compile(r"(?<![a-z0-9.])(?:(\d+)x)?(\d+(?:\.\d+)?)b(?![a-z0-9])", re.IGNORECASE)
 BILLION: Final = 1e9
 
 
@@ -76,8 +74,7 @@ def parameters_of(name: str) -> int:
     catalogue = Catalogue.packaged()
     if name in catalogue.ids():
         return catalogue.get(name).card.parameters
-    found = _SIZE.search(name)
-    return 0 if found is None else int(float(found[2]) * int(found[1] or 1) * BILLION)
+    return size_in(name)
 
 
 def _said(model: QualityModel, candidates: list[Candidate]) -> Iterator[str]:
