@@ -57,26 +57,23 @@ _MARKS: Final = {
     "parentheses": "(", "blanks": "_", "operators": "=<>^+*/",
 }  # fmt: skip
 _ENDS: Final = ("ends_in_question", "ends_in_colon", "ends_in_stop", "ends_in_letter")
-_CASES: Final = ("names", "capitals", "acronyms", "dates", "non_ascii", "single_letters", "braces")
+_MORE: Final = ("dates", "non_ascii", "single_letters", "braces")
 _CHOICES: Final = (
     "choices", "choice_chars", "longest_choice", "choice_spread", "choices_with_digits", "number_choices",
     "catch_all_choices", "formula_choices", "shared_by_choices", "shared_with_stem", "choice_words",
-    "capital_choices", "choice_lengths", "verdict_choices",
+    "choice_lengths", "verdict_choices",
 )  # fmt: skip
-NAMES: Final = (*_LENGTHS, *_NUMBERS, *_MARKS, *_ENDS, *_CASES, *_WORD_KINDS, *_CHOICES)
+NAMES: Final = (*_LENGTHS, *_NUMBERS, *_MARKS, *_ENDS, *_MORE, *_WORD_KINDS, *_CHOICES)
 
 _KINDS_OF: Final = {
     word: tuple(place for place, words in enumerate(_WORD_KINDS.values()) if word in words.split())
     for word in {word for words in _WORD_KINDS.values() for word in words.split()}
 }
-_CHOICE: Final = re.compile(r"\n[A-J][.)] ?")
+_CHOICE: Final = re.compile(r"\n[a-j][.)] ?")
 _WORD: Final = re.compile(r"[a-z']+")
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _FRACTION: Final = re.compile(r"\d/\d")
-_NAME: Final = re.compile(r" [A-Z][a-z]")
-_ACRONYM: Final = re.compile(r"\b[A-Z]{2,}\b")
 _DATE: Final = re.compile(r"\b(?:1\d|20)\d\d\b")
-_CAPITALS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _NUMBER_CHOICE: Final = re.compile(r"[-+$]?[\d.,/%]+")
 _NO_CHOICES: Final = (0.0,) * len(_CHOICES)
 
@@ -86,22 +83,20 @@ Floats = npt.NDArray[np.float32]
 def structure(text: str) -> Floats:
     """Return one float per name of NAMES. What stands after the first 2,000 characters counts by its length alone.
 
-    Blanks round the text do not count, and a text in capitals alone is read as one without any.
+    Neither blanks round the text nor capitals count, for people leave them out as they please.
     """
     text = text.strip()
-    seen = text[:MOST_CHARS]
-    if seen.isupper():
-        seen = seen.lower()
+    seen = text[:MOST_CHARS].lower()
     stem, *choices = _CHOICE.split(seen)
-    choices = [choice.replace("\nAnswer:", "").strip() for choice in choices] if len(choices) > 1 else []
-    stem_words = _WORD.findall(stem.lower())
-    by_choice = [_WORD.findall(choice.lower()) for choice in choices]
+    choices = [choice.replace("\nanswer:", "").strip() for choice in choices] if len(choices) > 1 else []
+    stem_words = _WORD.findall(stem)
+    by_choice = [_WORD.findall(choice) for choice in choices]
     values = [
         *_lengths(text, stem, stem_words, by_choice),
         *_numbers(stem),
         *[sum(map(stem.count, marks)) for marks in _MARKS.values()],
         *_end(stem),
-        *_cases(seen, stem, stem_words),
+        *_more(seen, stem_words),
         *_kinds(stem_words),
         *(_choices(choices, by_choice, stem_words) if choices else _NO_CHOICES),
     ]
@@ -142,12 +137,8 @@ def _end(stem: str) -> list[float]:
     return [float(last == "?"), float(last == ":"), float(last == "."), float(last.isalpha())]
 
 
-def _cases(seen: str, stem: str, stem_words: Sequence[str]) -> list[float]:
-    raw = stem.encode("utf-8", "replace")
+def _more(seen: str, stem_words: Sequence[str]) -> list[float]:
     return [
-        len(_NAME.findall(stem)),
-        (len(raw) - len(raw.translate(None, _CAPITALS))) / max(len(raw), 1),
-        len(_ACRONYM.findall(seen)),
         len(_DATE.findall(seen)),
         0 if seen.isascii() else len(seen) - len(seen.encode("ascii", "ignore")),
         [*map(len, stem_words)].count(1),
@@ -165,7 +156,7 @@ def _kinds(stem_words: Sequence[str]) -> list[float]:
 
 def _choices(choices: Sequence[str], by_choice: Sequence[Sequence[str]], stem_words: Sequence[str]) -> list[float]:
     sets = [set(words) for words in by_choice]
-    union, lower = set().union(*sets), [choice.lower() for choice in choices]
+    union = set().union(*sets)
     sizes = sorted(map(len, choices))
     mean = sum(sizes) / len(sizes)
     spread = (sum((size - mean) ** 2 for size in sizes) / len(sizes)) ** 0.5
@@ -176,12 +167,11 @@ def _choices(choices: Sequence[str], by_choice: Sequence[Sequence[str]], stem_wo
         spread / (mean + 1),
         sum(_NUMBER.search(choice) is not None for choice in choices),
         sum(len(choice) < SHORT_CHOICE and _NUMBER_CHOICE.match(choice) is not None for choice in choices),
-        sum(" of the above" in choice or "none of" in choice for choice in lower),
+        sum(" of the above" in choice or "none of" in choice for choice in choices),
         sum(any(mark in choice for mark in "=^\\") for choice in choices),
         len(set.intersection(*sets)) / (len(union) + 1),
         len(union.intersection(stem_words)) / (len(union) + 1),
         sum(map(len, sets)) / len(sets),
-        sum(choice[:1].isupper() for choice in choices),
         1 + sum(small != large for small, large in pairwise(sizes)),
-        sum(("true" in choice and "false" in choice) or "wrong" in choice for choice in lower),
+        sum(("true" in choice and "false" in choice) or "wrong" in choice for choice in choices),
     ]

@@ -95,6 +95,7 @@ def _forest(
     shape: Floats, gain: Doubles, right: Doubles, first_leaf: int
 ) -> tuple[tuple[npt.NDArray[Any], ...], Doubles]:
     """Return (features, thresholds, leaf_of), each [trees, ...], and the value of each leaf and model."""
+    counts = np.expm1(shape)  # cuts are drawn evenly over plain counts, so few of them fall among the small ones
     trees = ExtraTreesRegressor(
         TREES,
         max_depth=DEPTH,
@@ -102,10 +103,10 @@ def _forest(
         max_features=FEATURE_SHARE,
         random_state=SEED,
         n_jobs=2,
-    ).fit(shape, gain)
+    ).fit(counts, gain)
     mean = right.mean(axis=0)
     parts, values = [], []
-    reached = trees.apply(shape)
+    reached = trees.apply(counts)
     for number, one in enumerate(trees.estimators_):
         features, thresholds, ends = _laid_out(one.tree_)
         leaves = np.unique(ends)
@@ -113,7 +114,7 @@ def _forest(
         counts = np.bincount(own, minlength=leaves.size)[:, None] + MADE_UP_ANSWERS
         sums = np.stack([np.bincount(own, weights=column, minlength=leaves.size) for column in right.T], axis=1)
         values.append((sums + MADE_UP_ANSWERS * mean) / counts)
-        parts.append((features, thresholds, (np.searchsorted(leaves, ends) + first_leaf).astype(np.int32)))
+        parts.append((features, np.log1p(thresholds), (np.searchsorted(leaves, ends) + first_leaf).astype(np.int32)))
         first_leaf += leaves.size
     return tuple(np.stack(rows) for rows in zip(*parts, strict=True)), np.concatenate(values)
 

@@ -48,7 +48,6 @@ def test_an_empty_text_is_all_zeros() -> None:
     [
         ("choices", 4),
         ("numbers", 1),
-        ("acronyms", 1),
         ("negations", 1),
         ("which", 1),
         ("following", 1),
@@ -59,7 +58,6 @@ def test_an_empty_text_is_all_zeros() -> None:
         ("catch_all_choices", 1),
         ("formula_choices", 1),
         ("choices_with_digits", 2),
-        ("capital_choices", 3),
     ],
 )
 def test_a_question_with_choices_is_counted(name: str, count: float) -> None:
@@ -76,7 +74,6 @@ def test_a_question_with_choices_is_counted(name: str, count: float) -> None:
         ("It rose 12.5% to $1,200 in 1999", "dollars", 1),
         ("It rose 12.5% to $1,200 in 1999", "dates", 1),
         ("Take 3/4 of it", "fractions", 1),
-        ("Ask Kim and Bob Ray", "names", 3),
         ("f(x) = [1]", "braces", 2),
         ("Grüße", "non_ascii", 2),
         ("Name it:", "ends_in_colon", 1),
