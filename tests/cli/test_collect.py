@@ -117,7 +117,7 @@ async def test_an_interrupt_keeps_what_is_answered(tmp_path: Path) -> None:
         )
         await arrived.wait()
         process.send_signal(signal.SIGINT)
-        _, errors = await asyncio.wait_for(process.communicate(), 20)
+        _, errors = await asyncio.wait_for(process.communicate(), 120)
     assert process.returncode == 130
     assert b"the same command goes on" in errors
     assert 0 < len(kept_rows(out / "only.jsonl")) < 6
