@@ -2,7 +2,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
+from typer.testing import CliRunner
 
+from headrace.cli.router import app
 from headrace.router.difficulty.artefact import CARD_FILE, WEIGHTS_FILE
 from headrace.router.quality.model import Candidate, load
 from headrace.router.training.fit_quality import fit_quality
@@ -44,3 +47,18 @@ def test_the_data_hash_covers_texts_models_sizes_and_outcomes() -> None:
     ]
     assert panels_hash([first]) == panels_hash([replace(first, right=first.right.copy())])
     assert len({panels_hash([one]) for one in (first, *others)}) == len(others) + 1
+
+
+@pytest.mark.parametrize(("model", "told"), [("quality", "8 panels"), ("difficulty", "examples, Brier")])
+def test_the_command_trains_either_model(data: Path, model: str, told: str) -> None:
+    out = data / model
+    result = CliRunner().invoke(app, ["train", "--model", model, "--out", str(out)], catch_exceptions=False)
+    assert told in result.output
+    assert (out / "weights.safetensors").exists()
+
+
+def test_the_command_writes_the_evaluation_into_a_page(data: Path) -> None:
+    page = data / "page.md"
+    result = CliRunner().invoke(app, ["eval", "--resamples", "2", "--out", str(page)], catch_exceptions=False)
+    assert "written" in result.output
+    assert "oracle" in page.read_text(encoding="utf-8")
