@@ -47,7 +47,7 @@ from headrace.router.cascade import acceptance
 from headrace.router.cascade.runner import Cascade
 from headrace.router.difficulty import model as difficulty
 from headrace.router.quality import model as quality
-from headrace.router.quality.backends import BackendQuality, weighs_quality
+from headrace.router.quality.backends import BackendQuality, quality_for
 from headrace.router.quality.model import QualityModel
 
 ENDPOINT_OF: Final = {"/v1/chat/completions": "chat", "/v1/completions": "completions", "/v1/embeddings": "embeddings"}
@@ -170,10 +170,8 @@ class System:
 
     def _quality(self, policy: Policy) -> BackendQuality | None:
         """Return what predicts for the policy's backends; the log names those that are judged by their size."""
-        if not weighs_quality(policy):
-            return None
-        found = BackendQuality(self._artefacts.load_quality(), policy.cards)
-        for backend, basis in found.strangers.items():
+        found = quality_for(policy, self._artefacts.load_quality)
+        for backend, basis in found.strangers.items() if found is not None else ():
             self.log.event("quality_from_size", backend=backend, basis=basis)
         return found
 

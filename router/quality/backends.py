@@ -1,10 +1,10 @@
 """Predicted quality of a policy's backends: what a strategy that weighs quality compares."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from headrace.contracts.models import ModelCard
 from headrace.contracts.policy import BudgetPacing, Experts, Policy, QualityAtCost
-from headrace.router.quality.model import LEAST_QUALITY, Candidate, QualityModel, size_in
+from headrace.router.quality.model import BILLION, LEAST_QUALITY, Candidate, QualityModel, size_in
 
 MOST_QUALITY = 1.0 - LEAST_QUALITY
 
@@ -34,6 +34,11 @@ class BackendQuality:
         return dict(zip(self._backends, clipped.tolist(), strict=True))
 
 
+def quality_for(policy: Policy, load: Callable[[], QualityModel]) -> BackendQuality | None:
+    """Return what predicts for the policy's backends; None, and nothing is loaded, where no rule weighs quality."""
+    return BackendQuality(load(), policy.cards) if weighs_quality(policy) else None
+
+
 def weighs_quality(policy: Policy) -> bool:
     """Tell whether any rule compares predicted quality; where none does, nothing is predicted."""
     uses = (rule.use for model in policy.virtual_models.values() for rule in model.select)
@@ -42,5 +47,5 @@ def weighs_quality(policy: Policy) -> bool:
 
 def _basis(candidate: Candidate) -> str:
     if candidate.parameters > 0:
-        return f"{candidate.name} is in no record: predicted from its size, {candidate.parameters / 1e9:.3g} B"
+        return f"{candidate.name} is in no record: predicted from its size, {candidate.parameters / BILLION:.3g} B"
     return f"{candidate.name} is in no record and its parameters are not known: predicted as an average model"

@@ -137,9 +137,10 @@ class Predictor:
     def predict(self, text: str) -> Predicted:
         """Predict from the text of the question."""
         shape = structure(text)
-        likeness = self._likeness(shape)
+        even = scaled(shape, self._centre, self._scale)
+        likeness = self._likeness(even)
         trusted = likeness[:, None] * self._trust
-        quality = (trusted * self._by_panel(shape)).sum(axis=0) / trusted.sum(axis=0)
+        quality = (trusted * self._by_panel(shape, even)).sum(axis=0) / trusted.sum(axis=0)
         return Predicted(quality, likeness, self.distance(shape) <= self._most_distance)
 
     def distance(self, shape: Floats) -> float:
@@ -147,19 +148,21 @@ class Predictor:
         away = np.abs((shape - self._panel_centre) * self._panel_scale)
         return float((np.minimum(away, FAR) ** 2).mean(axis=1).min())
 
-    def _scaled(self, shape: Floats) -> Floats:
-        return np.asarray(np.clip((shape - self._centre) * self._scale, -MOST_SPREAD, MOST_SPREAD), dtype=np.float32)
-
-    def _likeness(self, shape: Floats) -> Floats:
-        scores = self._gate[0] + self._scaled(shape) @ self._gate[1:]
+    def _likeness(self, even: Floats) -> Floats:
+        scores = self._gate[0] + even @ self._gate[1:]
         chances = np.exp(scores - scores.max())
         return np.asarray(chances / chances.sum(), dtype=np.float32)
 
-    def _by_panel(self, shape: Floats) -> Floats:
+    def _by_panel(self, shape: Floats, even: Floats) -> Floats:
         found = self._values.take(self._forest.leaf_numbers(shape), axis=0)
         forest = found.reshape(self._shape).mean(axis=1)
-        linear = (self._level + self._scaled(shape) @ self._linear).reshape(forest.shape)
+        linear = (self._level + even @ self._linear).reshape(forest.shape)
         return np.asarray(FOREST_SHARE * forest + (1 - FOREST_SHARE) * linear, dtype=np.float32)
+
+
+def scaled(shape: Floats, centre: Floats, scale: Floats) -> Floats:
+    """Return features (one question's, or a row each) as deviations from the centre, at most 3 spreads of them."""
+    return np.asarray(np.clip((shape - centre) * scale, -MOST_SPREAD, MOST_SPREAD), dtype=np.float32)
 
 
 def size_in(name: str) -> int:

@@ -14,7 +14,7 @@ from sklearn.ensemble import ExtraTreesRegressor  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression, Ridge  # type: ignore[import-untyped]
 
 from headrace.router.quality.forest import DEPTH, NODES
-from headrace.router.quality.model import FAR, LEAST_QUALITY, MOST_SPREAD, QualityModel
+from headrace.router.quality.model import BILLION, FAR, LEAST_QUALITY, QualityModel, scaled
 from headrace.router.quality.structure import NAMES, structure
 from headrace.router.training.metrics import Doubles
 from headrace.router.training.panels import Panel
@@ -55,19 +55,19 @@ def fit_quality(panels: Sequence[Panel], shapes: Sequence[Floats] | None = None)
     centre, scale = _scaling(everything)
     arrays: dict[str, npt.NDArray[Any]] = {"centre": centre, "scale": scale}
     forests, about, first_leaf = [], {}, 0
-    for panel, shape in zip(panels, shapes, strict=True):
-        scaled = _scaled(shape, centre, scale)
+    evens = [scaled(shape, centre, scale) for shape in shapes]
+    for panel, shape, even in zip(panels, shapes, evens, strict=True):
         right = np.where(np.isfinite(panel.right), panel.right, np.nanmean(panel.right, axis=0))
         forest, values = _forest(shape, panel.gain, right, first_leaf)
         forests.append(forest)
         arrays[f"values.{panel.name}"] = values.astype("<f2")
-        arrays[f"linear.{panel.name}"] = _linear(scaled, right)
+        arrays[f"linear.{panel.name}"] = _linear(even, right)
         about[panel.name] = {"models": list(panel.models), "leaves": values.shape[0], "questions": len(panel.texts)}
         first_leaf += values.shape[0]
     for name, parts in zip(("features", "thresholds", "leaf_of"), zip(*forests, strict=True), strict=True):
         arrays[name] = np.concatenate(parts)
     slope = _skill(panels, about, shapes)
-    arrays["gate"] = _gate([_scaled(shape, centre, scale) for shape in shapes])
+    arrays["gate"] = _gate(evens)
     arrays["panel_centre"] = np.stack([shape.mean(axis=0) for shape in shapes])
     spreads = [np.maximum(shape.std(axis=0), 0.5 / scale) for shape in shapes]
     arrays["panel_scale"] = np.stack([1 / spread for spread in spreads])
@@ -85,10 +85,6 @@ def fit_quality(panels: Sequence[Panel], shapes: Sequence[Floats] | None = None)
 def _scaling(shape: Floats) -> tuple[Floats, Floats]:
     spread = shape.std(axis=0)
     return shape.mean(axis=0), (1 / np.where(spread > _STEADY, spread, 1.0)).astype(np.float32)
-
-
-def _scaled(shape: Floats, centre: Floats, scale: Floats) -> Floats:
-    return np.asarray(np.clip((shape - centre) * scale, -MOST_SPREAD, MOST_SPREAD), dtype=np.float32)
 
 
 def _forest(
@@ -145,16 +141,16 @@ def _floor32(threshold: float) -> np.float32:
     return near if near <= threshold else np.nextafter(near, np.float32(-np.inf))
 
 
-def _linear(scaled: Floats, right: Doubles) -> Floats:
-    model = Ridge(alpha=RIDGE).fit(scaled, right)
+def _linear(even: Floats, right: Doubles) -> Floats:
+    model = Ridge(alpha=RIDGE).fit(even, right)
     coefficients = np.reshape(model.coef_, (right.shape[1], -1)).T
     return np.vstack([np.reshape(model.intercept_, (1, -1)), coefficients]).astype(np.float32)
 
 
-def _gate(scaled: Sequence[Floats]) -> Floats:
+def _gate(evens: Sequence[Floats]) -> Floats:
     """Fit which panel a question is like; panels weigh the same, whatever their size."""
-    labels = np.repeat(np.arange(len(scaled)), [part.shape[0] for part in scaled])
-    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000).fit(np.concatenate(scaled), labels)
+    labels = np.repeat(np.arange(len(evens)), [part.shape[0] for part in evens])
+    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000).fit(np.concatenate(evens), labels)
     return np.vstack([model.intercept_[None, :], model.coef_.T]).astype(np.float32)
 
 
@@ -165,7 +161,7 @@ def _skill(panels: Sequence[Panel], about: dict[str, dict[str, Any]], shapes: Se
     sized = {}
     for panel, shape in zip(panels, shapes, strict=True):
         right = np.nanmean(panel.right, axis=0)
-        decades = np.array([np.log10(one / 1e9) if one else np.nan for one in panel.parameters])
+        decades = np.array([np.log10(one / BILLION) if one else np.nan for one in panel.parameters])
         has_size = np.isfinite(decades)
         x, y = decades[has_size] - decades[has_size].mean(), right[has_size] - right[has_size].mean()
         above, aside = above + float(x @ y), aside + float(x @ x)

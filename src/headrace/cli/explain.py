@@ -18,7 +18,7 @@ from headrace.gateway.settings.load import load
 from headrace.gateway.wiring.system import load_artefacts
 from headrace.router.features import extract
 from headrace.router.policies.planner import make_plan
-from headrace.router.quality.backends import BackendQuality, weighs_quality
+from headrace.router.quality.backends import quality_for
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -48,7 +48,7 @@ def plan_for(text: str, *, config: Path | None, model: str) -> Plan:
     """Plan exactly as a running gateway would, with every backend taken for live."""
     policy, artefacts = load(config).policy, load_artefacts()
     call = ChatCall(model=model, endpoint="chat", messages=(Message("user", text),), wire={})
-    quality = BackendQuality(artefacts.load_quality(), policy.cards) if weighs_quality(policy) else None
+    quality = quality_for(policy, artefacts.load_quality)
     features = extract(call, artefacts.difficulty, principal=ANONYMOUS, headers={}, quality=quality)
     return make_plan(
         policy,

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 import typer
@@ -11,9 +11,7 @@ import typer
 from headrace.contracts.errors import ConfigError
 from headrace.models.catalog.catalogue import Catalogue
 from headrace.router.quality import model as quality
-from headrace.router.quality.model import Candidate, QualityModel, size_in
-
-BILLION: Final = 1e9
+from headrace.router.quality.model import BILLION, Candidate, QualityModel, size_in
 
 
 class _Asked(msgspec.Struct):
