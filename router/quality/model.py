@@ -1,9 +1,11 @@
 """Predicted quality of any number of models for one question: panels of recorded models, mixed by likeness.
 
-A panel is a set of questions that the same models answered. It holds a forest and a linear fit, each with one value a
-model, so the difference of two models is fitted as such (the gain, not "the weak one is wrong"). How like a panel's
-questions the new one is decides the panel's say. A model that a panel does not know borrows from the panel's models
-of like skill: skill is the share of right answers, and that is linear in the logarithm of the parameters.
+A panel is a set of questions that the same models answered. It holds a forest with one value a model in each leaf, so
+the difference of two models is fitted as such (the gain, not "the weak one is wrong"). How like a panel's questions
+the new one is decides the panel's say; it has a say only if it met two of the candidates (or the only one), for a level
+of one panel and a level of another are no difference of models. The rest is said by one forest over the questions of
+all panels, which knows how much a more skilled model gains on a question, whoever it is. Skill is counted in decades
+of parameters: a model's share of right answers is linear in their logarithm.
 
 numpy only. Safe to share between tasks and threads: nothing is written after construction.
 """
@@ -27,9 +29,9 @@ from headrace.router.quality.structure import NAMES, structure
 FORMAT: Final = "headrace-quality"
 PACKAGED: Final = Path(__file__).with_name("artefacts") / "default"
 
-FOREST_SHARE: Final = 2 / 3
-STRANGER_TRUST: Final = 0.05  # the say of a panel that never met the model, against one that did
-SKILL_BANDWIDTH: Final = 0.3  # decades of parameters
+POOLED_TRUST: Final = 0.3  # the say of the forest over all panels, against a panel that met the models
+LEAST_DECADES: Final = -2.0
+MOST_DECADES: Final = 3.0
 LEAST_QUALITY: Final = 0.01
 MOST_SPREAD: Final = 3.0
 FAR: Final = 6.0
@@ -74,27 +76,36 @@ class QualityModel:
         """Return what predicts for these candidates, in this order."""
         return Predictor(self, candidates)
 
-    def columns(self, panel: str, candidates: Sequence[Candidate]) -> tuple[Floats, Floats, Floats]:
-        """Return one panel's leaf values [leaves, n], linear weights [1 + features, n] and trust [n] for candidates."""
-        values, linear = self._arrays[f"values.{panel}"], self._arrays[f"linear.{panel}"]
-        mixes, shifts, trust = [], [], []
-        known = self._columns(panel)
-        for one in candidates:
-            mix = np.zeros(values.shape[1], dtype=np.float32)
-            shift = 0.0
-            place = known.get(plain(one.name))
+    def values(self, panel: str, candidates: Sequence[Candidate]) -> tuple[Floats, Floats]:
+        """Return one panel's leaf values [leaves, n], 0 for whom it never met, and whom it met [n], 1 or 0."""
+        known, values = self._columns(panel), self._arrays[f"values.{panel}"]
+        places = [known.get(plain(one.name)) for one in candidates]
+        met = np.array([place is not None for place in places], dtype=np.float32)
+        return values[:, [place or 0 for place in places]].astype(np.float32) * met, met
+
+    def pooled(self, candidates: Sequence[Candidate]) -> tuple[Floats, Floats]:
+        """Return the leaf values [leaves, n] of the forest over all panels, and each panel's levels [panels, n]."""
+        about, slope = self.card["panels"], self.card["skill"]["slope"]
+        decades = np.array([self.decades(one) for one in candidates])
+        gain, common = self._arrays["values.pooled"].astype(np.float64).T
+        middle = self.card["pooled"]["decades"]
+        values = common[:, None] + gain[:, None] * (decades - middle) * self.card["pooled"]["gain_per_decade"]
+        levels = np.array([about[panel]["skill_at_1b"] for panel in self.panels])[:, None] + slope * decades
+        return values.astype(np.float32), levels.astype(np.float32)
+
+    def decades(self, candidate: Candidate) -> float:
+        """Return a model's skill as log10 of billions of parameters: by its record, else by its size, else average."""
+        slope = self.card["skill"]["slope"]
+        found = []
+        for panel in self.panels:
+            place, about = self._columns(panel).get(plain(candidate.name)), self.card["panels"][panel]
             if place is not None:
-                mix[place] = 1.0
-            else:
-                mix, shift = self._like_skill(panel, one.parameters)
-            mixes.append(mix)
-            shifts.append(shift)
-            trust.append(1.0 if place is not None else STRANGER_TRUST)
-        weights = np.stack(mixes, axis=1)
-        moved = np.array(shifts, dtype=np.float32)
-        sloped = linear.astype(np.float32) @ weights
-        sloped[0] += moved
-        return values.astype(np.float32) @ weights + moved, sloped, np.array(trust, dtype=np.float32)
+                found.append((about["right"][place] - about["skill_at_1b"]) / slope)
+        if found:
+            return float(min(max(sum(found) / len(found), LEAST_DECADES), MOST_DECADES))
+        if candidate.parameters > 0:
+            return min(max(math.log10(candidate.parameters / BILLION), LEAST_DECADES), MOST_DECADES)
+        return float(self.card["pooled"]["decades"])
 
     def array(self, name: str) -> npt.NDArray[Any]:
         """Return one array of the artefact."""
@@ -103,18 +114,6 @@ class QualityModel:
     def _columns(self, panel: str) -> Mapping[str, int]:
         return {plain(name): place for place, name in enumerate(self.card["panels"][panel]["models"])}
 
-    def _like_skill(self, panel: str, parameters: int) -> tuple[Floats, float]:
-        """Return how much of each of the panel's models a stranger is made of, and what its level is off by."""
-        about = self.card["panels"][panel]
-        right = np.array(about["right"], dtype=np.float64)
-        slope, start = self.card["skill"]["slope"], about["skill_at_1b"]
-        level = start + slope * math.log10(parameters / BILLION) if parameters > 0 else float(right.mean())
-        level = min(max(level, about["least_right"]), 1.0 - LEAST_QUALITY)
-        distance = (right - level) / (slope * SKILL_BANDWIDTH)
-        nearness = np.exp(-0.5 * (distance**2 - (distance**2).min()))
-        mix = nearness / nearness.sum()
-        return mix.astype(np.float32), float(level - mix @ right)
-
 
 class Predictor:
     """Predicts for fixed candidates. Construction takes milliseconds a candidate, prediction some tenths of one."""
@@ -122,13 +121,13 @@ class Predictor:
     def __init__(self, model: QualityModel, candidates: Sequence[Candidate]) -> None:
         self.candidates = tuple(candidates)
         self.panels = model.panels
-        parts = [model.columns(panel, candidates) for panel in model.panels]
-        self._values = np.concatenate([values for values, _, _ in parts])
-        linear = np.concatenate([linear for _, linear, _ in parts], axis=1)  # [1 + features, panels x candidates]
-        self._level, self._linear = linear[0], linear[1:]
-        self._trust = np.stack([trust for _, _, trust in parts])
+        parts = [model.values(panel, candidates) for panel in model.panels]
+        pooled, self._levels = model.pooled(candidates)
+        self._values = np.concatenate([*(values for values, _ in parts), pooled])
+        met = np.stack([met for _, met in parts])
+        self._has_say = met * (met.sum(axis=1, keepdims=True) >= min(2, len(candidates)))  # [panels, n]
         self._forest = Forest(model.array("features"), model.array("thresholds"), model.array("leaf_of"))
-        self._shape = (len(parts), self._forest.trees // len(parts), len(self.candidates))
+        self._shape = (len(parts) + 1, self._forest.trees // (len(parts) + 1), len(self.candidates))
         self._centre, self._scale = model.array("centre"), model.array("scale")
         self._gate = model.array("gate")
         self._panel_centre, self._panel_scale = model.array("panel_centre"), model.array("panel_scale")
@@ -139,8 +138,11 @@ class Predictor:
         shape = structure(text)
         even = scaled(shape, self._centre, self._scale)
         likeness = self._likeness(even)
-        trusted = likeness[:, None] * self._trust
-        quality = (trusted * self._by_panel(shape, even)).sum(axis=0) / trusted.sum(axis=0)
+        say = likeness[:, None] * self._has_say
+        rest = POOLED_TRUST * (1 - say.sum(axis=0))
+        found = self._by_forest(shape)
+        pooled = found[-1] + likeness @ self._levels
+        quality = ((say * found[:-1]).sum(axis=0) + rest * pooled) / (say.sum(axis=0) + rest)
         return Predicted(quality, likeness, self.distance(shape) <= self._most_distance)
 
     def distance(self, shape: Floats) -> float:
@@ -153,11 +155,9 @@ class Predictor:
         chances = np.exp(scores - scores.max())
         return np.asarray(chances / chances.sum(), dtype=np.float32)
 
-    def _by_panel(self, shape: Floats, even: Floats) -> Floats:
+    def _by_forest(self, shape: Floats) -> Floats:
         found = self._values.take(self._forest.leaf_numbers(shape), axis=0)
-        forest = found.reshape(self._shape).mean(axis=1)
-        linear = (self._level + even @ self._linear).reshape(forest.shape)
-        return np.asarray(FOREST_SHARE * forest + (1 - FOREST_SHARE) * linear, dtype=np.float32)
+        return np.asarray(found.reshape(self._shape).mean(axis=1), dtype=np.float32)
 
 
 def scaled(shape: Floats, centre: Floats, scale: Floats) -> Floats:
@@ -187,7 +187,7 @@ def load(path: Path | None = None) -> QualityModel:
 
 
 def _check(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    missing = [key for key in ("panels", "order", "skill", "familiar", "weights_sha256") if key not in card]
+    missing = [key for key in ("panels", "order", "skill", "pooled", "familiar", "weights_sha256") if key not in card]
     if missing:
         raise ConfigError(f"quality card without {', '.join(missing)}")
     if tuple(card.get("shape", ())) != NAMES:
@@ -195,7 +195,7 @@ def _check(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> N
     if sorted(card["order"]) != sorted(card["panels"]):
         raise ConfigError(f"quality card: order {card['order']} does not name its panels, {sorted(card['panels'])}")
     panels, width = len(card["panels"]), len(NAMES)
-    trees = panels * card.get("trees_per_panel", 0)
+    trees = (panels + 1) * card.get("trees_per_panel", 0)
     shapes = {
         "features": (trees, NODES),
         "thresholds": (trees, NODES),
@@ -205,10 +205,10 @@ def _check(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> N
         "gate": (1 + width, panels),
         "panel_centre": (panels, width),
         "panel_scale": (panels, width),
+        "values.pooled": (card["pooled"]["leaves"], 2),
     }
     for name, about in card["panels"].items():
         shapes[f"values.{name}"] = (about["leaves"], len(about["models"]))
-        shapes[f"linear.{name}"] = (1 + width, len(about["models"]))
     for name, shape in shapes.items():
         found = arrays[name].shape if name in arrays else None
         if found != shape:

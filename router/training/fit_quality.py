@@ -1,6 +1,6 @@
-"""Fits the quality model: for every panel extremely randomised trees and a ridge, both on the shape of the question.
+"""Fits the quality model: extremely randomised trees on the shape of the question, a forest a panel and one over all.
 
-The trees are grown on the panel's gain; every leaf then keeps the share of right answers of every model of the panel,
+A panel's trees are grown on its gain; every leaf then keeps the share of right answers of every model of the panel,
 pulled to the model's mean by a few made-up answers. Deterministic: same data and environment, same bytes.
 """
 
@@ -11,22 +11,23 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesRegressor  # type: ignore[import-untyped]
-from sklearn.linear_model import LogisticRegression, Ridge  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from headrace.router.quality.forest import DEPTH, NODES
-from headrace.router.quality.model import BILLION, FAR, LEAST_QUALITY, QualityModel, scaled
+from headrace.router.quality.model import BILLION, FAR, LEAST_DECADES, MOST_DECADES, QualityModel, scaled
 from headrace.router.quality.structure import NAMES, structure
 from headrace.router.training.metrics import Doubles
 from headrace.router.training.panels import Panel
 
 TREES: Final = 64
 LEAST_LEAF: Final = 15
-FEATURE_SHARE: Final = 0.4
-RIDGE: Final = 100.0
+FEATURE_SHARE: Final = 0.7
 MADE_UP_ANSWERS: Final = 2.0
+TYPICAL_SLOPE: Final = 0.1  # of right answers a decade of parameters, where no sizes tell
 FAMILIAR_QUANTILE: Final = 0.99
 SEED: Final = 1
 _STEADY: Final = 1e-6
+_PAIR: Final = 2
 
 Floats = npt.NDArray[np.float32]
 
@@ -56,17 +57,19 @@ def fit_quality(panels: Sequence[Panel], shapes: Sequence[Floats] | None = None)
     arrays: dict[str, npt.NDArray[Any]] = {"centre": centre, "scale": scale}
     forests, about, first_leaf = [], {}, 0
     evens = [scaled(shape, centre, scale) for shape in shapes]
-    for panel, shape, even in zip(panels, shapes, evens, strict=True):
+    for panel, shape in zip(panels, shapes, strict=True):
         right = np.where(np.isfinite(panel.right), panel.right, np.nanmean(panel.right, axis=0))
         forest, values = _forest(shape, panel.gain, right, first_leaf)
         forests.append(forest)
         arrays[f"values.{panel.name}"] = values.astype("<f2")
-        arrays[f"linear.{panel.name}"] = _linear(even, right)
         about[panel.name] = {"models": list(panel.models), "leaves": values.shape[0], "questions": len(panel.texts)}
         first_leaf += values.shape[0]
+    pooled, values, gain_of = _pooled(panels, shapes, first_leaf)
+    forests.append(pooled)
+    arrays["values.pooled"] = values.astype("<f2")
     for name, parts in zip(("features", "thresholds", "leaf_of"), zip(*forests, strict=True), strict=True):
         arrays[name] = np.concatenate(parts)
-    slope = _skill(panels, about, shapes)
+    slope = _skill(panels, about)
     arrays["gate"] = _gate(evens)
     arrays["panel_centre"] = np.stack([shape.mean(axis=0) for shape in shapes])
     spreads = [np.maximum(shape.std(axis=0), 0.5 / scale) for shape in shapes]
@@ -77,6 +80,10 @@ def fit_quality(panels: Sequence[Panel], shapes: Sequence[Floats] | None = None)
         "order": list(about),
         "trees_per_panel": TREES,
         "skill": {"slope": round(slope, 5)},
+        "pooled": {
+            "leaves": values.shape[0],
+            **_per_decade(panels, about, slope, gain_of),
+        },
         "familiar": {"most_distance": _most_distance(everything, arrays)},
     }
     return Fitted(card, arrays)
@@ -87,19 +94,25 @@ def _scaling(shape: Floats) -> tuple[Floats, Floats]:
     return shape.mean(axis=0), (1 / np.where(spread > _STEADY, spread, 1.0)).astype(np.float32)
 
 
-def _forest(
-    shape: Floats, gain: Doubles, right: Doubles, first_leaf: int
-) -> tuple[tuple[npt.NDArray[Any], ...], Doubles]:
-    """Return (features, thresholds, leaf_of), each [trees, ...], and the value of each leaf and model."""
-    counts = np.expm1(shape)  # cuts are drawn evenly over plain counts, so few of them fall among the small ones
+def _trees(shape: Floats, gain: Doubles, count: int = TREES) -> tuple[Any, Floats]:
+    """Return trees grown on the gain, and the plain counts they were grown on: cuts are drawn evenly over those."""
+    counts = np.expm1(shape)
     trees = ExtraTreesRegressor(
-        TREES,
+        count,
         max_depth=DEPTH,
         min_samples_leaf=LEAST_LEAF,
         max_features=FEATURE_SHARE,
         random_state=SEED,
         n_jobs=2,
-    ).fit(counts, gain)
+    )
+    return trees.fit(counts, gain), counts
+
+
+def _forest(
+    shape: Floats, gain: Doubles, right: Doubles, first_leaf: int
+) -> tuple[tuple[npt.NDArray[Any], ...], Doubles]:
+    """Return (features, thresholds, leaf_of), each [trees, ...], and the value of each leaf and column of `right`."""
+    trees, counts = _trees(shape, gain)
     mean = right.mean(axis=0)
     parts, values = [], []
     reached = trees.apply(counts)
@@ -107,12 +120,52 @@ def _forest(
         features, thresholds, ends = _laid_out(one.tree_)
         leaves = np.unique(ends)
         own = np.searchsorted(leaves, reached[:, number])
-        counts = np.bincount(own, minlength=leaves.size)[:, None] + MADE_UP_ANSWERS
+        rows = np.bincount(own, minlength=leaves.size)[:, None] + MADE_UP_ANSWERS
         sums = np.stack([np.bincount(own, weights=column, minlength=leaves.size) for column in right.T], axis=1)
-        values.append((sums + MADE_UP_ANSWERS * mean) / counts)
+        values.append((sums + MADE_UP_ANSWERS * mean) / rows)
         parts.append((features, np.log1p(thresholds), (np.searchsorted(leaves, ends) + first_leaf).astype(np.int32)))
         first_leaf += leaves.size
     return tuple(np.stack(rows) for rows in zip(*parts, strict=True)), np.concatenate(values)
+
+
+def _pooled(
+    panels: Sequence[Panel], shapes: Sequence[Floats], first_leaf: int
+) -> tuple[tuple[npt.NDArray[Any], ...], Doubles, list[Doubles]]:
+    """Fit one forest over all panels: forest, leaf values [leaves, 2] and the out-of-fold gain of every panel's rows.
+
+    The gain is counted in spreads of its panel from its panel's mean, so that no panel's level is learned; beside it
+    stands how much likelier than the panel's average a right answer is.
+    """
+    gain = np.concatenate([(one.gain - one.gain.mean()) / max(one.gain.std(), _STEADY) for one in panels])
+    right = [np.nanmean(one.right, axis=1) for one in panels]
+    common = np.concatenate([one - one.mean() for one in right])
+    shape = np.concatenate(shapes)
+    forest, values = _forest(shape, gain, np.stack([gain, common], axis=1), first_leaf)
+    fold, unseen = np.concatenate([one.fold for one in panels]) % 2, np.zeros(gain.size)
+    for held in (0, 1):
+        trees, _ = _trees(shape[fold != held], gain[fold != held], TREES // 4)
+        unseen[fold == held] = trees.predict(np.expm1(shape[fold == held]))
+    ends = np.cumsum([len(one.texts) for one in panels])[:-1]
+    return forest, values, np.split(unseen, ends)
+
+
+def _per_decade(
+    panels: Sequence[Panel], about: dict[str, dict[str, Any]], slope: float, gain_of: Sequence[Doubles]
+) -> dict[str, float]:
+    """Return how much a decade of skill gains where the forest over all panels says 1, and the average skill."""
+    above, aside, everyone = 0.0, 0.0, []
+    for panel, gain in zip(panels, gain_of, strict=True):
+        right = np.nanmean(panel.right, axis=0)
+        decades = np.clip((right - about[panel.name]["skill_at_1b"]) / slope, LEAST_DECADES, MOST_DECADES)
+        off = decades - decades.mean()
+        centred = np.nan_to_num(panel.right - right)
+        above += float(gain @ centred @ off) / off.size
+        aside += float(gain @ gain) * float(off @ off) / off.size
+        everyone.append(decades)
+    return {
+        "gain_per_decade": round(max(above / max(aside, _STEADY), 0.0), 5),
+        "decades": round(float(np.concatenate(everyone).mean()), 5),
+    }
 
 
 def _laid_out(tree: Any) -> tuple[npt.NDArray[np.uint8], Floats, npt.NDArray[np.int64]]:  # noqa: ANN401  (sklearn has no type for it)
@@ -141,37 +194,37 @@ def _floor32(threshold: float) -> np.float32:
     return near if near <= threshold else np.nextafter(near, np.float32(-np.inf))
 
 
-def _linear(even: Floats, right: Doubles) -> Floats:
-    model = Ridge(alpha=RIDGE).fit(even, right)
-    coefficients = np.reshape(model.coef_, (right.shape[1], -1)).T
-    return np.vstack([np.reshape(model.intercept_, (1, -1)), coefficients]).astype(np.float32)
-
-
 def _gate(evens: Sequence[Floats]) -> Floats:
     """Fit which panel a question is like; panels weigh the same, whatever their size."""
     labels = np.repeat(np.arange(len(evens)), [part.shape[0] for part in evens])
+    if len(evens) == 1:
+        return np.zeros((1 + evens[0].shape[1], 1), dtype=np.float32)
     model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000).fit(np.concatenate(evens), labels)
-    return np.vstack([model.intercept_[None, :], model.coef_.T]).astype(np.float32)
+    gate = np.vstack([model.intercept_[None, :], model.coef_.T])
+    return (gate if len(evens) > _PAIR else np.hstack([np.zeros_like(gate), gate])).astype(np.float32)
 
 
-def _skill(panels: Sequence[Panel], about: dict[str, dict[str, Any]], shapes: Sequence[Floats]) -> float:
-    """Fit right = start of the panel + slope x log10(parameters in billions); one slope over all panels."""
+def _skill(panels: Sequence[Panel], about: dict[str, dict[str, Any]]) -> float:
+    """Fit right = start of the panel + slope x log10(parameters in billions); one slope over all panels.
+
+    A panel none of whose models has a known size starts so that its average model is the average of the others.
+    """
     above, aside = 0.0, 0.0
-    choices = NAMES.index("choices")
-    sized = {}
-    for panel, shape in zip(panels, shapes, strict=True):
+    middles = {}
+    for panel in panels:
         right = np.nanmean(panel.right, axis=0)
+        about[panel.name]["right"] = [round(float(one), 5) for one in right]
         decades = np.array([np.log10(one / BILLION) if one else np.nan for one in panel.parameters])
         has_size = np.isfinite(decades)
-        x, y = decades[has_size] - decades[has_size].mean(), right[has_size] - right[has_size].mean()
-        above, aside = above + float(x @ y), aside + float(x @ x)
-        sized[panel.name] = (float(decades[has_size].mean()), float(right[has_size].mean()))
-        guess = np.where(shape[:, choices] > 0, 1 / np.expm1(np.maximum(shape[:, choices], _STEADY)), 0.0)
-        about[panel.name]["right"] = [round(float(one), 5) for one in right]
-        about[panel.name]["least_right"] = round(max(float(guess.mean()), LEAST_QUALITY), 5)
-    slope = above / aside
-    for name, (decade, level) in sized.items():
-        about[name]["skill_at_1b"] = round(level - slope * decade, 5)
+        if has_size.any():
+            x, y = decades[has_size] - decades[has_size].mean(), right[has_size] - right[has_size].mean()
+            above, aside = above + float(x @ y), aside + float(x @ x)
+            middles[panel.name] = float(decades[has_size].mean()), float(right[has_size].mean())
+    slope = above / aside if above > 0 else TYPICAL_SLOPE
+    typical = float(np.mean([decade for decade, _ in middles.values()])) if middles else 0.0
+    for panel in panels:
+        decade, level = middles.get(panel.name, (typical, float(np.nanmean(panel.right))))
+        about[panel.name]["skill_at_1b"] = round(level - slope * decade, 5)
     return slope
 
 
