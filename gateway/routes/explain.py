@@ -12,6 +12,7 @@ from headrace.gateway.codecs import chat
 from headrace.gateway.exchange import Exchange
 from headrace.gateway.pipeline import Pipeline
 from headrace.gateway.tools.kinds import ToolKinds
+from headrace.router.policies.planner import decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class ExplainRoute:
         body = await exchange.body(server.max_body_bytes)
         call = chat.read_call(body, kinds=self.kinds, max_depth=server.max_json_depth)
         key = affinity_key(revision.policy, call, exchange.principal)
-        plan = self.pipeline.plan(revision, call, exchange.principal, exchange.headers(), key)
+        plan = decide(self.pipeline.ask(revision, call, exchange.principal, exchange.headers(), key))
         await exchange.respond(200, msgspec.json.encode(as_object(plan)))
 
 
