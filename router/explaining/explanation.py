@@ -55,6 +55,24 @@ def explained(
     )
 
 
+def held(ask: Ask) -> Ask:
+    """Return the request with all that is measured held as it is now, so that another thread may plan with it."""
+    policy = ask.policy
+    live = {backend: ask.is_live(backend) for backend in policy.cards}
+    load = {(tier.id, one): ask.load(tier.id, one) for tier in policy.tiers for one in tier.backend_ids()}
+    pace = {
+        (model.name, rule.id): ask.pace(model.name, rule.id)
+        for model in policy.virtual_models.values()
+        for rule in model.select
+    }
+    return msgspec.structs.replace(
+        ask,
+        is_live=lambda backend: live[backend],
+        load=lambda tier, backend: load.get((tier, backend)),
+        pace=lambda model, rule: pace.get((model, rule)),
+    )
+
+
 def _gain(ask: Ask, quality: QualityModel, able: list[Candidate], text: str) -> Gain | None:
     """Return the gain of the strongest able tier over the weakest; None where there is but one."""
     if len({each.tier for each in able}) < 2:  # noqa: PLR2004  (a gain is between two)

@@ -56,7 +56,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def changes(ask: Ask, plan: Plan, domains: Iterable[str] = ()) -> tuple[Change, ...]:
-    """Return the smallest change of every knob that makes another rule match or another backend begin.
+    """Return the smallest change of every knob that makes another backend begin or, these last, another rule match.
 
     plan: what `decide(ask)` made. domains: those that the difficulty model tells apart. Empty where the client named
     the tier or model itself.
@@ -68,7 +68,7 @@ def changes(ask: Ask, plan: Plan, domains: Iterable[str] = ()) -> tuple[Change, 
     found: list[Change] = []
     for knob in (*signal_knobs(ask, model, domains), *strategy_knobs(ask, model, plan)):
         found += _of_dial(knob, now) if isinstance(knob, Dial) else _of_switch(knob, now)
-    return tuple(found)
+    return tuple(sorted(found, key=lambda change: change.first == now.first))
 
 
 def _of_switch(knob: Switch, now: Decision) -> Iterator[Change]:

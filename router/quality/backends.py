@@ -22,6 +22,7 @@ class BackendQuality:
 
     def __init__(self, model: QualityModel, cards: Mapping[str, ModelCard]) -> None:
         candidates = [candidate_of(card, model) for card in cards.values()]
+        self.model = model
         self._backends = tuple(cards)
         self._predictor = model.bind(candidates)
         self.strangers: Mapping[str, str] = {

@@ -1,11 +1,13 @@
+import msgspec
 import pytest
 
 from headrace.contracts.chat import Message
 from headrace.contracts.policy import QualityAtCost, Rule
+from headrace.contracts.routing import Load, Pace
 from headrace.router.difficulty.artefact import read_artefact
 from headrace.router.difficulty.model import PACKAGED, load
 from headrace.router.explaining.difficulty import DifficultyWeights
-from headrace.router.explaining.explanation import explained
+from headrace.router.explaining.explanation import explained, held
 from headrace.router.explaining.nearest import load as load_index
 from headrace.router.policies.planner import decide
 from headrace.router.policies.survey import Ask
@@ -62,3 +64,19 @@ def test_one_able_tier_has_no_gain_over_another() -> None:
         is_calibrated=lambda _model, _domain: True,
     )
     assert explained(made, decide(made), quality=tiny_model()).gain is None
+
+
+def test_what_is_measured_is_held_still() -> None:
+    up, spent = {"small-backend": True, "large-backend": True}, [1.0]
+    made = msgspec.structs.replace(
+        ask(),
+        is_live=lambda backend: up[backend],
+        load=lambda _, __: Load(wait_s=spent[0]),
+        pace=lambda _, __: Pace(0, 0, spent[0]),
+    )
+    still = held(made)
+    up["small-backend"], spent[0] = False, 2.0
+    assert still.is_live("small-backend")
+    assert still.load("small", "small-backend") == Load(wait_s=1.0)
+    assert still.pace("headrace/auto", "only") == Pace(0, 0, 1.0)
+    assert still.pace("headrace/auto", "no such rule") is None
