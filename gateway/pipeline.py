@@ -22,7 +22,6 @@ from headrace.contracts.chat import ChatCall
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.principal import Principal
 from headrace.contracts.protocols import AnswerJudge, DifficultyModel
-from headrace.contracts.routing import Plan
 from headrace.gateway.affinity import Conversations, affinity_key
 from headrace.gateway.delivery import Listener, deliver
 from headrace.gateway.exchange import ClientLeft, Exchange
@@ -35,7 +34,8 @@ from headrace.gateway.shadow import Shadows
 from headrace.gateway.streaming import Dialect
 from headrace.router.cascade.runner import RunContext
 from headrace.router.features import extract
-from headrace.router.policies.planner import make_plan
+from headrace.router.policies.planner import decide
+from headrace.router.policies.survey import Ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Pipeline:
         principal = exchange.principal
         revision = self.revisions.current
         key = affinity_key(revision.policy, call, principal)
-        plan = self.plan(revision, call, principal, exchange.headers(), key, draw=self.random())
+        plan = decide(self.ask(revision, call, principal, exchange.headers(), key, draw=self.random()))
         story = Story(exchange, revision, call, dialect, plan, self.wall())
         try:
             reservation = await self.budget.reserve(principal, plan.expected_cost_microusd)
@@ -85,7 +85,7 @@ class Pipeline:
                 self.rates.learn(story.trail, is_stream=call.stream)
             self.recorder.record(story)
 
-    def plan(
+    def ask(
         self,
         revision: Revision,
         call: ChatCall,
@@ -94,13 +94,12 @@ class Pipeline:
         key: str,
         *,
         draw: float | None = None,
-    ) -> Plan:
-        """Judge the question and plan, calling no model. `explain` shows exactly this, with no number drawn."""
-        features = extract(call, self.difficulty, principal=principal, headers=headers, quality=revision.quality)
-        return make_plan(
+    ) -> Ask:
+        """Return all that the plan is made from. `explain` decides from exactly this, with no number drawn."""
+        return Ask(
             revision.policy,
             call,
-            features,
+            extract(call, self.difficulty, principal=principal, headers=headers, quality=revision.quality),
             is_live=revision.is_live,
             is_calibrated=self._is_calibrated,
             previous=self.conversations.previous(key),

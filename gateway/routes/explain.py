@@ -1,6 +1,7 @@
-"""`POST /v1/headrace/explain`: the body of a chat request, answered with its plan. No model is called."""
+"""`POST /v1/headrace/explain`: the body of a chat request, answered with its plan and why. No model is called."""
 
-from dataclasses import asdict, dataclass
+import asyncio
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import msgspec
@@ -12,14 +13,23 @@ from headrace.gateway.codecs import chat
 from headrace.gateway.exchange import Exchange
 from headrace.gateway.pipeline import Pipeline
 from headrace.gateway.tools.kinds import ToolKinds
+from headrace.router.explaining.difficulty import DifficultyWeights
+from headrace.router.explaining.explanation import Explanation, explained, held
+from headrace.router.policies.planner import decide
+from headrace.router.quality.backends import BackendQuality
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainRoute:
-    """Shows what the pipeline would do."""
+    """Shows what the pipeline would do, and why. Taking a decision apart needs a thread, one at a time.
+
+    weights: of the difficulty model that the pipeline judges with, None where it has none to show.
+    """
 
     pipeline: Pipeline
     kinds: ToolKinds
+    weights: DifficultyWeights | None = None
+    turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
 
     async def serve(self, exchange: Exchange) -> None:
         """Serve one request."""
@@ -28,12 +38,19 @@ class ExplainRoute:
         body = await exchange.body(server.max_body_bytes)
         call = chat.read_call(body, kinds=self.kinds, max_depth=server.max_json_depth)
         key = affinity_key(revision.policy, call, exchange.principal)
-        plan = self.pipeline.plan(revision, call, exchange.principal, exchange.headers(), key)
-        await exchange.respond(200, msgspec.json.encode(as_object(plan)))
+        ask = held(self.pipeline.ask(revision, call, exchange.principal, exchange.headers(), key))
+        plan = decide(ask)
+        quality = revision.quality.model if isinstance(revision.quality, BackendQuality) else None
+        async with self.turn:
+            told = await asyncio.to_thread(explained, ask, plan, weights=self.weights, quality=quality)
+        await exchange.respond(200, msgspec.json.encode(as_object(plan, told)))
 
 
-def as_object(plan: Plan) -> JsonObject:
-    """Return a plan as JSON-ready values: features, rule, targets, what was skipped and why, cost, scores."""
+def as_object(plan: Plan, told: Explanation) -> JsonObject:
+    """Return a plan as JSON-ready values: features, rule, targets, what was skipped and why, cost, scores.
+
+    And what is told of it: candidates, contributions, what would have changed it, training questions like it.
+    """
     features: dict[str, Any] = msgspec.structs.asdict(plan.features)
     del features["headers"]
     return {
@@ -53,6 +70,11 @@ def as_object(plan: Plan) -> JsonObject:
         "scores": dict(plan.scores),
         "pace": None if plan.pace is None else msgspec.structs.asdict(plan.pace),
         "limits": asdict(plan.limits),
+        "candidates": msgspec.to_builtins(told.candidates),
+        "contributions": {"score": told.score, "parts": msgspec.to_builtins(told.parts)} if told.parts else None,
+        "gain": msgspec.to_builtins(told.gain),
+        "counterfactuals": msgspec.to_builtins(told.changes),
+        "nearest": msgspec.to_builtins(told.nearest),
     }
 
 

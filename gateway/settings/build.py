@@ -134,7 +134,8 @@ def _url(name: str, edge: BackendEdge, catalogue: Cards, report: Report) -> UrlB
     if missing:
         return None
     base = known or ModelCard(name, 0, frozenset(), Price(Decimal(0), Decimal(0)))
-    card = _override(ModelCard(name, base.context_tokens, base.capabilities, base.price, base.family), edge)
+    named = ModelCard(name, base.context_tokens, base.capabilities, base.price, base.family, upstream=edge.model or "")
+    card = _override(named, edge)
     return UrlBackend(id=name, model=edge.model, card=card, urls=tuple(edge.urls or ()), api_key=edge.api_key)
 
 
@@ -153,6 +154,7 @@ def _override(card: ModelCard, edge: BackendEdge) -> ModelCard:
         family=card.family,
         parameters=card.parameters,
         license=card.license,
+        upstream=card.upstream,
     )
 
 

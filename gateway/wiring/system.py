@@ -46,6 +46,8 @@ from headrace.models.backends.wire import Pool
 from headrace.router.cascade import acceptance
 from headrace.router.cascade.runner import Cascade
 from headrace.router.difficulty import model as difficulty
+from headrace.router.difficulty.artefact import read_artefact
+from headrace.router.explaining.difficulty import DifficultyWeights
 from headrace.router.quality import model as quality
 from headrace.router.quality.backends import BackendQuality, quality_for
 from headrace.router.quality.model import QualityModel
@@ -58,7 +60,8 @@ class Artefacts:
     """What the router has learned, loaded once.
 
     hashes: name the files in every record. calibrated: models whose answers can be judged. load_quality: reads the
-    model of predicted quality, which is only done for a policy that weighs quality.
+    model of predicted quality, which is only done for a policy that weighs quality. weights: of the difficulty model,
+    for explaining; None where it has none to show.
     """
 
     difficulty: DifficultyModel
@@ -66,14 +69,16 @@ class Artefacts:
     hashes: Mapping[str, str] = field(default_factory=dict)
     calibrated: frozenset[str] = frozenset()
     load_quality: Callable[[], QualityModel] = quality.load
+    weights: DifficultyWeights | None = None
 
 
 def load_artefacts() -> Artefacts:
     """Read the packaged difficulty model and calibration; without one no answer is judged, which the start tells."""
-    question = difficulty.load()
+    card, arrays = read_artefact(difficulty.PACKAGED)
+    question = difficulty.LinearDifficulty(card, arrays)
     judge = acceptance.load() if acceptance.PACKAGED.exists() else acceptance.CalibratedJudge({})
     hashes = {"difficulty": question.sha256, "calibration": judge.sha256}
-    return Artefacts(question, judge, hashes, frozenset(judge.models))
+    return Artefacts(question, judge, hashes, frozenset(judge.models), weights=DifficultyWeights(card, arrays))
 
 
 class System:
@@ -232,7 +237,7 @@ class System:
                 "/v1/chat/completions": answers.chat,
                 "/v1/completions": answers.completions,
                 "/v1/embeddings": EmbeddingRoute(self.revisions, self.pipeline.recorder, time.time).serve,
-                "/v1/headrace/explain": ExplainRoute(self.pipeline, kinds).serve,
+                "/v1/headrace/explain": ExplainRoute(self.pipeline, kinds, self._artefacts.weights).serve,
                 "/v1/headrace/feedback": FeedbackRoute(
                     self.revisions, self._ledger.find, self._ledger.keep, time.time
                 ).serve,

@@ -51,7 +51,8 @@ def read_artefact(folder: Path, form: str = FORMAT) -> tuple[dict[str, Any], dic
         card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
         blob = (folder / WEIGHTS_FILE).read_bytes()
     except (OSError, ValueError) as exc:
-        raise ConfigError(f"{folder}: no readable {form} artefact ({exc}); run `headrace router train`") from exc
+        cure = f"headrace router train --model {form.removeprefix('headrace-')}"
+        raise ConfigError(f"{folder}: no readable {form} artefact ({exc}); run `{cure}`") from exc
     found = (card.get("format"), card.get("format_version"))
     if found != (form, FORMAT_VERSION):
         raise ConfigError(

@@ -62,12 +62,11 @@ def cut(text: str) -> str:
 
 def ngrams(text: str) -> Ngrams:
     """Hash the character n-grams, words and word pairs of `text` (already cut). Case, digits and spacing are folded."""
-    folded = " " + " ".join(text.lower().split()) + " "
-    raw = np.frombuffer(folded.encode("utf-8", "replace"), dtype=np.uint8)
-    length = raw.size
+    raw = _folded(text)
+    length = len(raw)
     running = np.empty(length + 1, dtype=np.uint64)
     running[0] = 0
-    weighted = _FOLD.take(raw)
+    weighted = np.frombuffer(raw.translate(_ONE_DIGIT), dtype=np.uint8).astype(np.uint64)
     weighted *= _POWERS[:length]
     weighted.cumsum(out=running[1:])
     words = _word_hashes(raw, running)
@@ -92,8 +91,25 @@ def known_bits(word_hashes: U64) -> Bits:
     return ((word_hashes * _PAIR) >> _KNOWN_SHIFT).view(np.int64)
 
 
-def _word_hashes(raw: npt.NDArray[np.uint8], running: U64) -> U64:
-    is_word = _IS_WORD.take(raw)
+def _folded(text: str) -> bytes:
+    """Return the text in lower case, one blank between words and round them all, as bytes.
+
+    Table look-ups and searches on bytes cost a tenth of splitting and joining; only blanks beyond ASCII need that.
+    """
+    lowered = text.lower()
+    raw = lowered.encode("utf-8", "replace")
+    if not lowered.isascii():
+        wide = raw.translate(None, _ASCII).decode()
+        if "".join(wide.split()) != wide:
+            raw = " ".join(lowered.split()).encode("utf-8", "replace")
+    raw = raw.translate(_BLANKS)
+    while b"  " in raw:
+        raw = raw.replace(b"  ", b" ")
+    return b" " + raw.strip(b" ") + b" "
+
+
+def _word_hashes(raw: bytes, running: U64) -> U64:
+    is_word = np.frombuffer(raw.translate(_IS_WORD), dtype=np.bool_)
     edges = (is_word[1:] != is_word[:-1]).nonzero()[0]
     edges += 1
     starts, ends = edges[0::2], edges[1::2]
@@ -111,22 +127,13 @@ def _powers(base: int) -> U64:
     return np.array(values, dtype=np.uint64)
 
 
-def _fold_table() -> U64:
-    table = np.arange(256, dtype=np.uint64)
-    table[ord("0") : ord("9") + 1] = ord("0")
-    return table
-
-
-def _word_table() -> npt.NDArray[np.bool_]:
-    table = np.zeros(256, dtype=np.bool_)
-    table[ord("a") : ord("z") + 1] = True
-    table[ord("0")] = True
-    table[ord("_")] = True
-    table[128:] = True
-    return table
+def _is_word(byte: int) -> bool:
+    return byte in b"abcdefghijklmnopqrstuvwxyz0_" or byte >= len(_ASCII)
 
 
 _POWERS: Final = _powers(_PRIME)
 _INVERSES: Final = _powers(pow(_PRIME, -1, 2**64))
-_FOLD: Final = _fold_table()
-_IS_WORD: Final = _word_table()
+_ASCII: Final = bytes(range(128))
+_BLANKS: Final = bytes(ord(" ") if byte < len(_ASCII) and chr(byte).isspace() else byte for byte in range(256))
+_ONE_DIGIT: Final = bytes(ord("0") if chr(byte) in "0123456789" else byte for byte in range(256))
+_IS_WORD: Final = bytes(map(_is_word, range(256)))

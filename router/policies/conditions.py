@@ -1,7 +1,7 @@
 """What a rule's condition means on the features of a request. Reachability reasons with the same `compare`."""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal, cast
 
 from headrace.contracts.policy import AllOf, AnyOf, Comparison, Condition, Not, Operator, Scalar, Signal
@@ -84,12 +84,18 @@ def is_number(value: object) -> bool:
 
 def mentions(condition: Condition | None, signal: Signal) -> bool:
     """Tell whether the condition looks at the signal anywhere."""
+    return any(comparison.signal == signal for comparison in comparisons(condition))
+
+
+def comparisons(condition: Condition | None) -> Iterator[Comparison]:
+    """Yield every comparison of the condition, from left to right."""
     match condition:
         case None:
-            return False
+            return
         case Comparison():
-            return condition.signal == signal
-        case AllOf() | AnyOf():
-            return any(mentions(part, signal) for part in condition.parts)
+            yield condition
         case Not():
-            return mentions(condition.part, signal)
+            yield from comparisons(condition.part)
+        case AllOf() | AnyOf():
+            for part in condition.parts:
+                yield from comparisons(part)

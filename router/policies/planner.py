@@ -57,8 +57,12 @@ def make_plan(
     NotFound for an unknown name; InvalidRequest naming the field that no tier can serve; Overloaded when every tier
     that could serve it is down.
     """
-    named = resolve(policy, call.model)
-    ask = Ask(policy, call, features, is_live, is_calibrated, previous, draw, affinity, load, pace)
+    return decide(Ask(policy, call, features, is_live, is_calibrated, previous, draw, affinity, load, pace))
+
+
+def decide(ask: Ask) -> Plan:
+    """Decide as `make_plan` does from all that is known of a request."""
+    named = resolve(ask.policy, ask.call.model)
     if isinstance(named, VirtualModel):
         return _routed(ask, named)
     return _named(ask, named)

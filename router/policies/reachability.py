@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headrace.contracts.policy import AllOf, AnyOf, Comparison, Condition, Not, Rule, Scalar, Signal
-from headrace.router.policies.conditions import KINDS, compare
+from headrace.router.policies.conditions import KINDS, compare, comparisons
 
 MAX_BOXES: Final = 512
 
@@ -38,7 +38,7 @@ class _TooTangledError(Exception):
 
 def unreachable(rules: Sequence[Rule]) -> list[Unreachable]:
     """Return the rules that can never be the first match, in order. Sound: a reachable rule is never returned."""
-    cells = _cells(itertools.chain.from_iterable(_comparisons(rule.when) for rule in rules))
+    cells = _cells(itertools.chain.from_iterable(comparisons(rule.when) for rule in rules))
     conditions = [_try_boxes(rule.when, cells) for rule in rules]
     left: list[Box] = [{}]
     found: list[Unreachable] = []
@@ -140,23 +140,10 @@ def _bounded(boxes: Iterable[Box]) -> list[Box]:
     return kept
 
 
-def _comparisons(condition: Condition | None) -> Iterable[Comparison]:
-    match condition:
-        case None:
-            return
-        case Comparison():
-            yield condition
-        case Not():
-            yield from _comparisons(condition.part)
-        case AllOf() | AnyOf():
-            for part in condition.parts:
-                yield from _comparisons(part)
-
-
-def _cells(comparisons: Iterable[Comparison]) -> Cells:
+def _cells(compared: Iterable[Comparison]) -> Cells:
     """Return one value out of every cell of every variable the comparisons name."""
     constants: dict[Variable, set[Scalar]] = {}
-    for comparison in comparisons:
+    for comparison in compared:
         wanted = comparison.value if isinstance(comparison.value, tuple) else (comparison.value,)
         constants.setdefault((comparison.signal, comparison.name or ""), set()).update(wanted)
     return {variable: _samples(variable[0], wanted) for variable, wanted in constants.items()}

@@ -1,12 +1,17 @@
 """Predicted quality of a policy's backends: what a strategy that weighs quality compares."""
 
+import re
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from headrace.contracts.models import ModelCard
 from headrace.contracts.policy import BudgetPacing, Experts, Policy, QualityAtCost
 from headrace.router.quality.model import BILLION, LEAST_QUALITY, Candidate, QualityModel, size_in
 
 MOST_QUALITY = 1.0 - LEAST_QUALITY
+MILLION: Final = 10**6
+# Two digits at least: "-1m" tells of a context of a million tokens.
+_MILLIONS: Final = re.compile(r"(?<![a-z0-9.])(\d{2,4})m(?![a-z0-9])", re.IGNORECASE)
 
 
 class BackendQuality:
@@ -16,11 +21,12 @@ class BackendQuality:
     """
 
     def __init__(self, model: QualityModel, cards: Mapping[str, ModelCard]) -> None:
-        candidates = [Candidate(card.id, card.parameters or size_in(card.id)) for card in cards.values()]
+        candidates = [candidate_of(card, model) for card in cards.values()]
+        self.model = model
         self._backends = tuple(cards)
         self._predictor = model.bind(candidates)
         self.strangers: Mapping[str, str] = {
-            backend: _basis(candidate)
+            backend: basis(candidate)
             for backend, candidate in zip(cards, candidates, strict=True)
             if not model.knows(candidate)
         }
@@ -45,7 +51,24 @@ def weighs_quality(policy: Policy) -> bool:
     return any(isinstance(use, QualityAtCost | BudgetPacing | Experts) for use in uses)
 
 
-def _basis(candidate: Candidate) -> str:
+def candidate_of(card: ModelCard, model: QualityModel) -> Candidate:
+    """Return whom a backend is predicted as: its configured name where a record knows that, else the name upstream."""
+    named = Candidate(card.id, card.parameters or parameters_in(card.id))
+    if not card.upstream or model.knows(named):
+        return named
+    return Candidate(card.upstream, card.parameters or parameters_in(card.upstream) or named.parameters)
+
+
+def parameters_in(name: str) -> int:
+    """Return the parameters that a model's name tells ("llama-3.1-8b", "SmolLM2-135M"), 0 if it tells none."""
+    found = _MILLIONS.search(name)
+    return size_in(name) or (int(found[1]) * MILLION if found is not None else 0)
+
+
+def basis(candidate: Candidate) -> str:
+    """Say what a model that no record knows is judged by."""
     if candidate.parameters > 0:
-        return f"{candidate.name} is in no record: predicted from its size, {candidate.parameters / BILLION:.3g} B"
+        size = candidate.parameters
+        told = f"{size / BILLION:.3g} B" if size >= BILLION else f"{size / MILLION:.3g} M"
+        return f"{candidate.name} is in no record: predicted from its size, {told}"
     return f"{candidate.name} is in no record and its parameters are not known: predicted as an average model"

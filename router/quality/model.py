@@ -135,7 +135,10 @@ class Predictor:
 
     def predict(self, text: str) -> Predicted:
         """Predict from the text of the question."""
-        shape = structure(text)
+        return self.of_shape(structure(text))
+
+    def of_shape(self, shape: Floats) -> Predicted:
+        """Predict from the shape of the question."""
         even = scaled(shape, self._centre, self._scale)
         likeness = self._likeness(even)
         say = likeness[:, None] * self._has_say

@@ -8,8 +8,9 @@ import msgspec
 
 from headrace.contracts.chat import ChatCall
 from headrace.contracts.errors import Overloaded, RequestError
-from headrace.contracts.policy import AllOf, AnyOf, Comparison, Condition, Not, Policy
+from headrace.contracts.policy import Policy
 from headrace.contracts.routing import Features, Plan
+from headrace.router.policies.conditions import comparisons
 from headrace.router.policies.planner import make_plan
 from headrace.router.policies.survey import IsCalibrated
 from headrace.router.replay.log import Entry, Step
@@ -108,8 +109,8 @@ def unseen_names(policy: Policy, entries: Sequence[Entry]) -> list[str]:
     """Return the headers and metadata keys that the policy's rules read and no record carries, as `header x-team`."""
     carried = {f"metadata {name}" for entry in entries for name in entry.features.metadata}
     carried |= {f"header {name}" for entry in entries for name in entry.features.headers}
-    conditions = [rule.when for model in policy.virtual_models.values() for rule in model.select]
-    read = {name for condition in conditions if condition is not None for name in _names(condition)}
+    rules = (rule for model in policy.virtual_models.values() for rule in model.select)
+    read = {f"{one.signal} {one.name}" for rule in rules for one in comparisons(rule.when) if one.name is not None}
     return sorted(read - carried)
 
 
@@ -156,15 +157,3 @@ def _new(one: Redecided) -> Iterator[tuple[str, tuple[Step, ...], float]]:
         yield choice.rule, choice.steps, choice.probability
     if not one.choices:
         yield "-", (), 1.0
-
-
-def _names(condition: Condition) -> Iterator[str]:
-    match condition:
-        case Comparison():
-            if condition.name is not None:
-                yield f"{condition.signal} {condition.name}"
-        case AllOf() | AnyOf():
-            for part in condition.parts:
-                yield from _names(part)
-        case Not():
-            yield from _names(condition.part)

@@ -2,9 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from headrace.cli.explain import app, plan_for, show
+from headrace.cli.explain import app, explanation_for
 from headrace.contracts.errors import InvalidRequest, NotFound
 
 CONFIG = """\
@@ -40,39 +39,34 @@ def test_json_holds_the_whole_plan(config: Path, capsys: pytest.CaptureFixture[s
     assert 0 <= plan["features"]["difficulty"] <= 1
 
 
-def test_a_table_names_rule_tier_and_what_is_left_out(config: Path) -> None:
-    console = Console(record=True, width=200)
-    show(plan_for("word " * 3_000, config=config, model="headrace/auto"), console)
-    text = console.export_text()
-    assert "long" in text
-    assert "large" in text
-    assert "left out" in text
+def test_json_tells_why(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app(args=["What is the capital of France?", "--config", str(config), "--json"])
+    plan = json.loads(capsys.readouterr().out)
+    assert [one["tier"] for one in plan["candidates"]] == ["small", "large"]
+    parts = plan["contributions"]["parts"]
+    assert sum(part["value"] for part in parts) == pytest.approx(plan["contributions"]["score"])
+    assert {"what": "prompt_tokens", "op": "gte", "value": 501}.items() <= plan["counterfactuals"][0].items()
+    assert plan["nearest"][0]["text"] == "What is the capital of France?"
+    assert plan["gain"] is None
 
 
-def test_a_strategy_shows_its_scores_and_that_nothing_was_drawn(config: Path) -> None:
-    split = "use: {strategy: weighted, tiers: {small: 0.9, large: 0.1}}}"
-    config.write_text(CONFIG.replace("use: small}", split))
-    console = Console(record=True, width=200)
-    show(plan_for("hi", config=config, model="headrace/auto"), console)
-    text = console.export_text()
-    assert "small 0.9, large 0.1" in text
-    assert "nothing is drawn here, 0.5 is taken" in text
-    assert "propensity" in text
+def test_the_tables_are_printed(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        app(args=["What is the capital of France?", "--config", str(config)])
+    text = capsys.readouterr().out
+    for title in ("what the rules see", "candidates", "what would have changed the decision", "nearest training"):
+        assert title in text
 
 
 def test_quality_is_predicted_where_a_strategy_weighs_it(config: Path) -> None:
-    assert plan_for("hi", config=config, model="headrace/auto").features.quality == {}
+    plan, told = explanation_for("hi", config=config, model="headrace/auto")
+    assert (plan.features.quality, told.gain) == ({}, None)
     config.write_text(CONFIG.replace("use: small}", "use: {strategy: quality_at_cost, lambda: 0.5}}"))
-    plan = plan_for("What is the capital of France?", config=config, model="headrace/auto")
+    plan, told = explanation_for("What is the capital of France?", config=config, model="headrace/auto")
     assert len(plan.features.quality) == 2
     assert all(0 < value < 1 for value in plan.features.quality.values())
-
-
-def test_a_budget_is_taken_for_full_where_no_gateway_runs(config: Path) -> None:
-    config.write_text(CONFIG.replace("use: small}", "use: {strategy: budget, use: large, else: small, usd_per_1k: 1}}"))
-    console = Console(record=True, width=200)
-    show(plan_for("hi", config=config, model="headrace/auto"), console)
-    assert "taken for full" in console.export_text()
+    assert told.gain is not None
 
 
 def test_an_empty_question_is_refused(config: Path) -> None:
@@ -82,4 +76,4 @@ def test_an_empty_question_is_refused(config: Path) -> None:
 
 def test_an_unknown_model_is_told(config: Path) -> None:
     with pytest.raises(NotFound):
-        plan_for("hi", config=config, model="gpt-9")
+        explanation_for("hi", config=config, model="gpt-9")

@@ -54,8 +54,8 @@ def test_the_order_of_the_pair_is_the_sign_of_the_score(tmp_path: Path) -> None:
 def test_an_unseen_model_is_named_with_its_size(tmp_path: Path) -> None:
     done = score(tmp_path, lines(QUESTIONS[0]), weak="novel-2x7b-chat", strong="grand-model")
     assert done.stderr.splitlines() == [
-        "novel-2x7b-chat: in no record; predicted from its size, 14 B",
-        "grand-model: in no record and of unknown size; predicted as an average model",
+        "novel-2x7b-chat is in no record: predicted from its size, 14 B",
+        "grand-model is in no record and its parameters are not known: predicted as an average model",
     ]
 
 
@@ -103,7 +103,9 @@ def test_a_folder_without_an_artefact_is_named(tmp_path: Path) -> None:
     (tmp_path / "asked.jsonl").write_bytes(lines(QUESTIONS[0]))
     options = ["--input", str(tmp_path / "asked.jsonl"), "--weak", WEAK, "--strong", STRONG]
     options += ["--output", str(tmp_path / "out.jsonl"), "--artefact", str(tmp_path)]
-    with pytest.raises(ConfigError, match=rf"{tmp_path}: no readable headrace-quality artefact"):
+    with pytest.raises(
+        ConfigError, match=rf"{tmp_path}: no readable headrace-quality artefact .*train --model quality`"
+    ):
         RUNNER.invoke(app, ["score", *options], catch_exceptions=False)
 
 
@@ -115,6 +117,7 @@ def test_a_folder_without_an_artefact_is_named(tmp_path: Path) -> None:
         ("Mixtral-8x22B-v0.1", 176 * 10**9),
         ("phi-3.5b-mini", 3_500_000_000),
         ("moe-a2.7b", 0),
+        ("smollm2:360m", 360_000_000),
         ("gpt-4-1106-preview", 0),
         ("", 0),
     ],

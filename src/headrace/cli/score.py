@@ -11,7 +11,8 @@ import typer
 from headrace.contracts.errors import ConfigError
 from headrace.models.catalog.catalogue import Catalogue
 from headrace.router.quality import model as quality
-from headrace.router.quality.model import BILLION, Candidate, QualityModel, size_in
+from headrace.router.quality.backends import basis, parameters_in
+from headrace.router.quality.model import Candidate
 
 
 class _Asked(msgspec.Struct):
@@ -34,8 +35,9 @@ def score(
     """Score questions by predicted gain: P(strong is right) minus P(weak is right). Calls no model."""
     model = quality.load(artefact)
     candidates = [Candidate(name, parameters_of(name)) for name in (weak, strong)]
-    for line in _said(model, candidates):
-        sys.stderr.write(f"{line}\n")
+    for one in candidates:
+        if not model.knows(one):
+            sys.stderr.write(f"{basis(one)}\n")
     predictor = model.bind(candidates)
     lines, unlike = [], 0
     for asked in read_questions(questions):
@@ -68,18 +70,8 @@ def read_questions(path: Path) -> Iterator[_Asked]:
 
 
 def parameters_of(name: str) -> int:
-    """Return a model's parameters from the catalogue, or from its name (llama-3.1-8b, mixtral-8x7b); 0 if neither."""
+    """Return a model's parameters from the catalogue, or from its name (llama-3.1-8b, smollm2-135m); 0 if neither."""
     catalogue = Catalogue.packaged()
     if name in catalogue.ids():
         return catalogue.get(name).card.parameters
-    return size_in(name)
-
-
-def _said(model: QualityModel, candidates: list[Candidate]) -> Iterator[str]:
-    for one in candidates:
-        if model.knows(one):
-            continue
-        if one.parameters:
-            yield f"{one.name}: in no record; predicted from its size, {one.parameters / BILLION:.3g} B"
-        else:
-            yield f"{one.name}: in no record and of unknown size; predicted as an average model"
+    return parameters_in(name)

@@ -33,7 +33,10 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """The router's view of one served model. `id` is the catalogue id, or the configured name of a URL backend."""
+    """The router's view of one served model. `id` is the catalogue id, or the configured name of a URL backend.
+
+    upstream: what the model is called behind those URLs, empty for a catalogue id.
+    """
 
     id: str
     context_tokens: int
@@ -42,3 +45,4 @@ class ModelCard:
     family: str = ""
     parameters: int = 0
     license: str = ""
+    upstream: str = ""

@@ -35,7 +35,7 @@ def test_an_engines_options_and_what_it_says_of_itself_win(tmp_path: Path) -> No
 def test_a_url_backend_is_named_by_its_config(tmp_path: Path) -> None:
     cloud = load_text(tmp_path).backends["cloud"]
     assert isinstance(cloud, UrlBackend)
-    assert (cloud.card.id, cloud.model) == ("cloud", "big-model")
+    assert (cloud.card.id, cloud.card.upstream, cloud.model) == ("cloud", "big-model", "big-model")
     assert cloud.card.price.output_usd_per_mtok == Decimal("1.8")
     assert cloud.card.context_tokens == 128_000
 

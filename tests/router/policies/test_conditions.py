@@ -1,7 +1,7 @@
 import pytest
 
 from headrace.contracts.policy import AllOf, AnyOf, Comparison, Condition, Not
-from headrace.router.policies.conditions import holds, mentions
+from headrace.router.policies.conditions import comparisons, holds, mentions
 from tests.support.routing import features
 
 ASKED = features(
@@ -64,3 +64,9 @@ def test_a_condition_knows_the_signals_it_looks_at() -> None:
     assert mentions(nested, "difficulty")
     assert not mentions(nested, "domain")
     assert not mentions(None, "difficulty")
+
+
+def test_comparisons_come_from_left_to_right() -> None:
+    first, second, third = (Comparison("difficulty", "gt", bar) for bar in (0.1, 0.2, 0.3))
+    assert [*comparisons(AllOf((first, Not(AnyOf((second, third))))))] == [first, second, third]
+    assert [*comparisons(None)] == []

@@ -13,8 +13,15 @@ from headrace.contracts.policy import (
     Use,
     Weighted,
 )
-from headrace.router.quality.backends import MOST_QUALITY, BackendQuality, weighs_quality
-from headrace.router.quality.model import LEAST_QUALITY, QualityModel
+from headrace.router.quality.backends import (
+    MOST_QUALITY,
+    BackendQuality,
+    basis,
+    candidate_of,
+    parameters_in,
+    weighs_quality,
+)
+from headrace.router.quality.model import LEAST_QUALITY, Candidate, QualityModel
 from tests.support.quality import UNLIKE, tiny_arrays, tiny_card, tiny_model
 from tests.support.routing import auto, card, policy
 
@@ -40,6 +47,40 @@ def test_strangers_are_named_with_what_they_are_judged_by() -> None:
         "new": "new-8b is in no record: predicted from its size, 8 B",
         "odd": "mystery is in no record and its parameters are not known: predicted as an average model",
     }
+
+
+def test_a_url_backend_is_known_by_its_name_upstream() -> None:
+    model = tiny_model()
+    renamed = replace(card("cloud"), upstream="org/large-70b")
+    quality = BackendQuality(model, {**CARDS, "cloud": renamed})
+    assert "cloud" not in quality.strangers
+    assert quality(TEXT)["cloud"] == quality(TEXT)["far"]
+
+
+def test_a_configured_name_that_a_record_knows_goes_before_the_one_upstream() -> None:
+    model = tiny_model()
+    assert candidate_of(replace(KNOWN, upstream="other-8b"), model) == Candidate("small-1b", 10**9)
+    assert candidate_of(replace(card("cloud"), upstream="other-8b"), model) == Candidate("other-8b", 8 * 10**9)
+    assert candidate_of(replace(card("cloud-8b"), upstream="other"), model) == Candidate("other", 8 * 10**9)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("SmolLM2-135M", 135_000_000),
+        ("smollm2:360m", 360_000_000),
+        ("500m", 500_000_000),
+        ("qwen2.5-7b-instruct-1m", 7 * 10**9),
+        ("reader-1m", 0),
+        ("gpt-4o-mini", 0),
+    ],
+)
+def test_a_name_tells_its_size_in_millions_too(name: str, parameters: int) -> None:
+    assert parameters_in(name) == parameters
+
+
+def test_a_small_size_is_told_in_millions() -> None:
+    assert basis(Candidate("SmolLM-135M", 135_000_000)).endswith("predicted from its size, 135 M")
 
 
 def test_an_unlike_question_has_no_quality() -> None:
