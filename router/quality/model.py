@@ -126,8 +126,11 @@ class Predictor:
         self._values = np.concatenate([*(values for values, _ in parts), pooled])
         met = np.stack([met for _, met in parts])
         self._has_say = met * (met.sum(axis=1, keepdims=True) >= min(2, len(candidates)))  # [panels, n]
-        self._forest = Forest(model.array("features"), model.array("thresholds"), model.array("leaf_of"))
-        self._shape = (len(parts) + 1, self._forest.trees // (len(parts) + 1), len(self.candidates))
+        forests = len(parts) + 1
+        self._trees_per_forest = model.array("features").shape[0] // forests
+        # The first tree of every forest, the second of every forest ...: so they are summed row by row.
+        order = np.arange(self._trees_per_forest * forests).reshape(forests, -1).ravel(order="F")
+        self._forest = Forest(*(model.array(name)[order] for name in ("features", "thresholds", "leaf_of")))
         self._centre, self._scale = model.array("centre"), model.array("scale")
         self._gate = model.array("gate")
         self._panel_centre, self._panel_scale = model.array("panel_centre"), model.array("panel_scale")
@@ -142,16 +145,18 @@ class Predictor:
         even = scaled(shape, self._centre, self._scale)
         likeness = self._likeness(even)
         say = likeness[:, None] * self._has_say
-        rest = POOLED_TRUST * (1 - say.sum(axis=0))
+        said = np.add.reduce(say)
+        rest = POOLED_TRUST * (1 - said)
         found = self._by_forest(shape)
         pooled = found[-1] + likeness @ self._levels
-        quality = ((say * found[:-1]).sum(axis=0) + rest * pooled) / (say.sum(axis=0) + rest)
+        quality = (np.add.reduce(say * found[:-1]) + rest * pooled) / (said + rest)
         return Predicted(quality, likeness, self.distance(shape) <= self._most_distance)
 
     def distance(self, shape: Floats) -> float:
         """Return how far the shape is from the nearest panel: mean squared deviations, each at most 6 of its own."""
         away = np.abs((shape - self._panel_centre) * self._panel_scale)
-        return float((np.minimum(away, FAR) ** 2).mean(axis=1).min())
+        near = np.minimum(away, FAR)
+        return float(np.add.reduce(near * near, axis=1).min() / shape.size)
 
     def _likeness(self, even: Floats) -> Floats:
         scores = self._gate[0] + even @ self._gate[1:]
@@ -160,12 +165,13 @@ class Predictor:
 
     def _by_forest(self, shape: Floats) -> Floats:
         found = self._values.take(self._forest.leaf_numbers(shape), axis=0)
-        return np.asarray(found.reshape(self._shape).mean(axis=1), dtype=np.float32)
+        sums = np.add.reduce(found.reshape(self._trees_per_forest, -1)).reshape(-1, len(self.candidates))
+        return np.asarray(sums / self._trees_per_forest, dtype=np.float32)
 
 
 def scaled(shape: Floats, centre: Floats, scale: Floats) -> Floats:
     """Return features (one question's, or a row each) as deviations from the centre, at most 3 spreads of them."""
-    return np.asarray(np.clip((shape - centre) * scale, -MOST_SPREAD, MOST_SPREAD), dtype=np.float32)
+    return np.asarray(((shape - centre) * scale).clip(-MOST_SPREAD, MOST_SPREAD), dtype=np.float32)
 
 
 def size_in(name: str) -> int:

@@ -2,7 +2,7 @@ import pytest
 
 from headrace.router.explaining.quality import gain_parts
 from headrace.router.quality.model import Candidate, load
-from tests.support.quality import tiny_model
+from tests.support.quality import GAIN_PER_DECADE, SLOPE, tiny_model
 
 WEAK, STRONG = Candidate("small-1b"), Candidate("large-70b")
 
@@ -24,8 +24,10 @@ def test_a_feature_counts_what_the_gain_loses_without_it() -> None:
     (chars,) = (part for part in gain.parts if part.name == "chars")
     assert chars.value == pytest.approx(80)
     assert chars.usual == pytest.approx(0)
-    # 2/3 of the trees' say: the long leaf gains 0.5, the short one, where the mean falls, 0.375.
-    assert chars.gain == pytest.approx((0.5 - 0.375) * 2 / 3, abs=0.01)
+    # In the long leaf the first panel gains 0.5, in the short one, where the mean falls, 0.375. The second panel met
+    # only one of the two; for it stands the forest over all, with 0.1 more or less a decade of skill.
+    decades = (0.45 + 0.5) / 2 / SLOPE
+    assert chars.gain == pytest.approx((0.5 * (0.5 - 0.375) + 0.15 * 2 * GAIN_PER_DECADE * decades) / 0.65, abs=0.01)
 
 
 def test_what_moves_nothing_is_left_out() -> None:

@@ -104,7 +104,7 @@ def test_the_packaged_artefact_knows_the_default_tiers(packaged: QualityModel) -
 @pytest.mark.parametrize("level", [-2.0, 3.0])
 def test_a_quality_is_never_certain(level: float) -> None:
     arrays = tiny_arrays()
-    arrays["linear.plain"][0] = level * 3
+    arrays["values.plain"][:] = level * 3
     model = QualityModel({**tiny_card(), "weights_sha256": "0" * 64}, arrays)
     expected = MOST_QUALITY if level > 0 else LEAST_QUALITY
     assert BackendQuality(model, {"near": KNOWN})(TEXT) == {"near": pytest.approx(expected)}

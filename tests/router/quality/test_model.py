@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,9 @@ import pytest
 
 from headrace.contracts.errors import ConfigError
 from headrace.router.difficulty.artefact import CARD_FILE, WEIGHTS_FILE, write_artefact
-from headrace.router.quality.model import FORMAT, STRANGER_TRUST, Candidate, QualityModel, load, plain
+from headrace.router.quality.model import FORMAT, POOLED_TRUST, Candidate, QualityModel, load, plain
 from headrace.router.quality.structure import structure
-from tests.support.quality import LONG, SLOPE, UNLIKE, tiny_arrays, tiny_card, tiny_model
+from tests.support.quality import GAIN_PER_DECADE, LONG, SLOPE, UNLIKE, tiny_arrays, tiny_card, tiny_model
 
 SHORT = "What is it?"
 CHOSEN = "Which one?\nA. this\nB. that\nC. all\nD. none"
@@ -32,14 +33,17 @@ def predicted(model: QualityModel, text: str, *candidates: Candidate) -> list[fl
     return model.bind(candidates).predict(text).quality.tolist()
 
 
-def test_panels_are_mixed_by_likeness_and_by_whether_they_met_the_model() -> None:
-    # Without choices both panels are equally like the question; the second never met the model and judges by its size.
-    plain_panel = 2 / 3 * 0.5 + 1 / 3 * 0.3
-    level = 0.3 + SLOPE * np.log10(1.0)
-    other_panel = 2 / 3 * 0.625 + 1 / 3 * 0.5 + (level - 0.5)
-    expected = (plain_panel + STRANGER_TRUST * other_panel) / (1 + STRANGER_TRUST)
+def pooled_value(decades: float, *, gain: float = -1.0, common: float = 0.125) -> float:
+    """What the forest over all panels says of a short question; both panels of the tiny model start at 0.3."""
+    return common + gain * (decades - 1.0) * GAIN_PER_DECADE + 0.3 + SLOPE * decades
+
+
+def test_a_panel_and_the_pool_are_mixed_by_likeness() -> None:
+    # Without choices both panels are equally like the question; only the first met the model.
+    panel, pooled = 0.5, pooled_value(0.0)
+    rest = POOLED_TRUST * 0.5
     found = tiny_model().bind([Candidate("small-1b", 10**9)]).predict(SHORT)
-    assert found.quality.tolist() == pytest.approx([expected], abs=1e-3)
+    assert found.quality.tolist() == pytest.approx([(0.5 * panel + rest * pooled) / (0.5 + rest)], abs=1e-3)
     assert found.likeness.tolist() == pytest.approx([0.5, 0.5])
     assert found.is_familiar
 
@@ -47,7 +51,36 @@ def test_panels_are_mixed_by_likeness_and_by_whether_they_met_the_model() -> Non
 def test_the_panel_that_is_like_the_question_decides() -> None:
     found = tiny_model().bind([Candidate("middle-8b", 8 * 10**9)]).predict(CHOSEN)
     assert found.likeness[1] > 0.99
-    assert found.quality.tolist() == pytest.approx([2 / 3 * 0.625 + 1 / 3 * 0.5], abs=0.01)
+    assert found.quality.tolist() == pytest.approx([0.625], abs=0.01)
+
+
+def test_a_panel_that_met_only_one_of_two_says_nothing() -> None:
+    # "choices" alone is like the question, but a level of it beside one of the pool would be no difference of models.
+    found = tiny_model().bind([Candidate("middle-8b"), Candidate("small-1b")]).predict(CHOSEN)
+    decades = [(0.5 - 0.3) / SLOPE, 0.0]
+    assert found.quality.tolist() == pytest.approx([pooled_value(one) for one in decades], abs=0.01)
+
+
+def test_a_stranger_beside_two_that_a_panel_met_leaves_the_panel_its_say() -> None:
+    three = [Candidate("middle-8b"), Candidate("large-70b"), Candidate("new-3b", 3 * 10**9)]
+    middle, large, new = predicted(tiny_model(), CHOSEN, *three)
+    assert (middle, large) == pytest.approx((0.625, 0.875), abs=0.01)
+    assert new == pytest.approx(pooled_value(math.log10(3)), abs=0.01)
+
+
+def test_a_more_skilled_model_gains_more_where_the_pool_says_so() -> None:
+    pair = [Candidate("new-1b", 10**9), Candidate("new-100b", 100 * 10**9)]
+    weak, strong = predicted(tiny_model(), SHORT, *pair)
+    weak_long, strong_long = predicted(tiny_model(), "a" * (LONG + 1), *pair)
+    assert strong - weak == pytest.approx(2 * (SLOPE - GAIN_PER_DECADE), abs=1e-3)
+    assert strong_long - weak_long == pytest.approx(2 * (SLOPE + GAIN_PER_DECADE), abs=1e-3)
+
+
+def test_skill_is_taken_from_the_record_then_from_the_size_then_as_average() -> None:
+    model = tiny_model()
+    assert model.decades(Candidate("large-70b", 10**9)) == pytest.approx((0.45 + 0.5) / 2 / SLOPE)
+    assert model.decades(Candidate("new-100b", 100 * 10**9)) == pytest.approx(2.0)
+    assert model.decades(Candidate("nobody")) == pytest.approx(1.0)
 
 
 def test_a_long_question_falls_into_another_leaf() -> None:
@@ -55,11 +88,10 @@ def test_a_long_question_falls_into_another_leaf() -> None:
     assert predicted(tiny_model(), "a" * (LONG + 1), small)[0] < predicted(tiny_model(), "a" * LONG, small)[0] - 0.1
 
 
-def test_candidates_do_not_disturb_one_another_and_keep_their_order() -> None:
+def test_candidates_keep_their_order() -> None:
     model = tiny_model()
     each = [Candidate("small-1b", 10**9), Candidate("large-70b", 70 * 10**9), Candidate("new", 3 * 10**9)]
     together = predicted(model, SHORT, *each)
-    assert together == pytest.approx([predicted(model, SHORT, one)[0] for one in each], abs=1e-6)
     assert predicted(model, SHORT, *reversed(each)) == pytest.approx(together[::-1], abs=1e-6)
 
 
@@ -156,7 +188,9 @@ def test_another_format_is_refused(tmp_path: Path, other: dict[str, Any]) -> Non
 
 
 def test_a_missing_artefact_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=rf"{tmp_path}/none: no readable headrace-quality.*headrace router train --model quality`"):
+    with pytest.raises(
+        ConfigError, match=rf"{tmp_path}/none: no readable headrace-quality.*headrace router train --model quality`"
+    ):
         load(tmp_path / "none")
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor  # type: ignore[import-untyped]
@@ -5,7 +7,7 @@ from sklearn.ensemble import ExtraTreesRegressor  # type: ignore[import-untyped]
 from headrace.router.quality.forest import DEPTH, Forest
 from headrace.router.quality.model import Candidate
 from headrace.router.quality.structure import NAMES, structure
-from headrace.router.training.fit_quality import TREES, Fitted, _laid_out, fit_quality, shapes_of
+from headrace.router.training.fit_quality import TREES, TYPICAL_SLOPE, Fitted, _laid_out, fit_quality, shapes_of
 from headrace.router.training.panels import Panel
 from tests.router.training.conftest import is_hard, text_of
 
@@ -71,7 +73,7 @@ def test_the_card_tells_panels_features_and_skill(fitted: Fitted) -> None:
     assert fitted.card["trees_per_panel"] == TREES
     about = fitted.card["panels"]["two"]
     assert (about["questions"], about["right"]) == (40, [0.5, 1.0, 1.0])
-    assert fitted.arrays["features"].shape[0] == TREES * len(NAMES_OF_PANELS)
+    assert fitted.arrays["features"].shape[0] == TREES * (len(NAMES_OF_PANELS) + 1)
     # 0.5 more for 35 times the parameters; those of the closed model are not known.
     assert fitted.card["skill"]["slope"] == pytest.approx(0.5 / np.log10(35), abs=1e-4)
     assert about["skill_at_1b"] == pytest.approx(0.5 - np.log10(2) * 0.5 / np.log10(35), abs=1e-4)
@@ -97,6 +99,29 @@ def test_a_missing_outcome_counts_as_the_models_mean() -> None:
     fitted = fit_quality(patchy)
     assert all(np.isfinite(array).all() for name, array in fitted.arrays.items() if name != "thresholds")
     assert fitted.card["panels"]["two"]["right"] == [0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_panel_or_two_do(count: int) -> None:
+    predictor = fit_quality(panels()[:count]).model().bind([Candidate(SMALL), Candidate(LARGE)])
+    hard, easy = predictor.predict(HARD), predictor.predict(EASY)
+    assert hard.likeness.tolist() == pytest.approx([1 / count] * count, abs=0.2)
+    assert hard.quality[1] - hard.quality[0] > easy.quality[1] - easy.quality[0] + 0.2
+
+
+def test_a_panel_without_sizes_starts_where_its_average_model_is_average() -> None:
+    unsized = [panel("one"), replace(panel("two"), parameters=(0, 0, 0))]
+    about = fit_quality(unsized).card["panels"]["two"]
+    middle = np.log10([2, 70]).mean()
+    assert about["skill_at_1b"] == pytest.approx(2.5 / 3 - middle * 0.5 / np.log10(35), abs=1e-3)
+    assert fit_quality([replace(panel("two"), parameters=(0, 0, 0))]).card["skill"]["slope"] == TYPICAL_SLOPE
+
+
+def test_what_strangers_gain_is_learned_from_all_panels(fitted: Fitted) -> None:
+    assert fitted.card["pooled"]["gain_per_decade"] > 0
+    predictor = fitted.model().bind([Candidate("new-2b", 2 * 10**9), Candidate("new-70b", 70 * 10**9)])
+    hard, easy = predictor.predict(HARD).quality, predictor.predict(EASY).quality
+    assert hard[1] - hard[0] > easy[1] - easy[0] + 0.1
 
 
 def test_training_questions_are_familiar(fitted: Fitted) -> None:
