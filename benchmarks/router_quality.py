@@ -38,6 +38,7 @@ NEW_PAIR: Final = ("zeroeval_gsm", "gemma-2-9b-it", "Meta-Llama-3.1-70B-Instruct
 NEIGHBOURS: Final = 60
 NEARNESS: Final = 8.0
 RESAMPLES: Final = 2000
+SHUFFLES: Final = range(1, 6)
 
 Rows = npt.NDArray[np.int64]
 Predict = Callable[[Rows, Rows], Doubles]
@@ -136,9 +137,7 @@ def own_set(pool: Pool, fold: Rows, vectors: Mapping[str, Floats], bench: Bench)
         **{name: across(fold, learn) for name, learn in learners.items()},
         "quality model": across(fold, lambda _, test: scores_of(pool, list(test), *pair)),
         "quality model, other sources only": scores_of(pool, range(len(panel.texts)), *pair, whole=True),
-        "quality model, shuffled labels": across(
-            fold, lambda _, test: scores_of(_shuffled(pool, rng), list(test), *pair)
-        ),
+        **{f"quality model, shuffled labels, deal {deal}": _on_shuffled(pool, fold, rng) for deal in SHUFFLES},
         "oracle": strong - weak,
     }
 
@@ -225,6 +224,12 @@ def _shuffled(pool: Pool, rng: np.random.Generator) -> Pool:
         panel.parameters, mixed.right, mixed.gain,
     )  # fmt: skip
     return Pool([dealt], [pool.shapes[pool.at]], 0)
+
+
+def _on_shuffled(pool: Pool, fold: Rows, rng: np.random.Generator) -> Doubles:
+    """Return scores of fits on shuffled outcomes: chance on average over deals, for one deal is one random function."""
+    dealt, pair = _shuffled(pool, rng), (Candidate(WEAK), Candidate(STRONG))
+    return across(fold, lambda _, test: scores_of(dealt, list(test), *pair))
 
 
 def _without(panel: Panel, models: Sequence[str]) -> Panel:
