@@ -134,7 +134,7 @@ def _url(name: str, edge: BackendEdge, catalogue: Cards, report: Report) -> UrlB
     if missing:
         return None
     base = known or ModelCard(name, 0, frozenset(), Price(Decimal(0), Decimal(0)))
-    named = ModelCard(name, base.context_tokens, base.capabilities, base.price, base.family, upstream=edge.model or "")
+    named = ModelCard(name, base.context_tokens, base.capabilities, base.price, base.family, upstream=edge.model)
     card = _override(named, edge)
     return UrlBackend(id=name, model=edge.model, card=card, urls=tuple(edge.urls or ()), api_key=edge.api_key)
 

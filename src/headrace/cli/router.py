@@ -12,6 +12,7 @@ import typer
 
 from headrace.cli.collect import collect, compact
 from headrace.cli.score import score
+from headrace.cli.tune import tune_
 from headrace.contracts.errors import ConfigError
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command()(collect)
 app.command()(compact)
 app.command()(score)
+app.command(name="tune")(tune_)
 
 
 @app.command()
@@ -73,6 +75,21 @@ def calibrate(
     judge = calibration.calibrate(tables.read_table(run or tables.PACKAGED, split="calibration"))
     calibration.write_calibration(out, judge)
     sys.stdout.write(f"{out}: {', '.join(sorted(judge['models']))}\n")
+
+
+@app.command(name="hold-out")
+def hold_out(
+    out: Annotated[Path | None, typer.Option(help="file to write (default: the packaged one)")] = None,
+    table: Annotated[Path | None, typer.Option(help="record of answers (default: the packaged one)")] = None,
+) -> None:
+    """Judge the record's questions by difficulty models that have not learned from them (for `tune`); some minutes."""
+    apart, assemble, corpus, held, tables = _training("apart", "assemble", "corpus", "held_out", "table")
+    source, path = table or tables.PACKAGED, out or held.PACKAGED
+    entries = [one for one in tables.read_table(source, split="calibration") if not one.as_json]
+    judged = apart.judged_apart(assemble.training_examples(corpus.data_dir(), source), entries)
+    artefact = importlib.import_module("headrace.router.difficulty.model").load().sha256
+    held.write_held_out(path, judged, artefact=artefact)
+    sys.stdout.write(f"{path}: {len(judged)} questions\n")
 
 
 def _train_quality(out: Path, table: Path | None) -> None:
