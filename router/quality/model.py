@@ -127,8 +127,10 @@ class Predictor:
         linear = np.concatenate([linear for _, linear, _ in parts], axis=1)  # [1 + features, panels x candidates]
         self._level, self._linear = linear[0], linear[1:]
         self._trust = np.stack([trust for _, _, trust in parts])
-        self._forest = Forest(model.array("features"), model.array("thresholds"), model.array("leaf_of"))
-        self._shape = (len(parts), self._forest.trees // len(parts), len(self.candidates))
+        self._trees_per_panel = model.array("features").shape[0] // len(parts)
+        # The first tree of every panel, the second of every panel ...: so they are summed row by row.
+        order = np.arange(self._trees_per_panel * len(parts)).reshape(len(parts), -1).ravel(order="F")
+        self._forest = Forest(*(model.array(name)[order] for name in ("features", "thresholds", "leaf_of")))
         self._centre, self._scale = model.array("centre"), model.array("scale")
         self._gate = model.array("gate")
         self._panel_centre, self._panel_scale = model.array("panel_centre"), model.array("panel_scale")
@@ -143,13 +145,14 @@ class Predictor:
         even = scaled(shape, self._centre, self._scale)
         likeness = self._likeness(even)
         trusted = likeness[:, None] * self._trust
-        quality = (trusted * self._by_panel(shape, even)).sum(axis=0) / trusted.sum(axis=0)
+        quality = np.add.reduce(trusted * self._by_panel(shape, even)) / np.add.reduce(trusted)
         return Predicted(quality, likeness, self.distance(shape) <= self._most_distance)
 
     def distance(self, shape: Floats) -> float:
         """Return how far the shape is from the nearest panel: mean squared deviations, each at most 6 of its own."""
         away = np.abs((shape - self._panel_centre) * self._panel_scale)
-        return float((np.minimum(away, FAR) ** 2).mean(axis=1).min())
+        near = np.minimum(away, FAR)
+        return float(np.add.reduce(near * near, axis=1).min() / shape.size)
 
     def _likeness(self, even: Floats) -> Floats:
         scores = self._gate[0] + even @ self._gate[1:]
@@ -158,14 +161,15 @@ class Predictor:
 
     def _by_panel(self, shape: Floats, even: Floats) -> Floats:
         found = self._values.take(self._forest.leaf_numbers(shape), axis=0)
-        forest = found.reshape(self._shape).mean(axis=1)
+        forest = np.add.reduce(found.reshape(self._trees_per_panel, -1)).reshape(self._trust.shape)
+        forest /= self._trees_per_panel
         linear = (self._level + even @ self._linear).reshape(forest.shape)
         return np.asarray(FOREST_SHARE * forest + (1 - FOREST_SHARE) * linear, dtype=np.float32)
 
 
 def scaled(shape: Floats, centre: Floats, scale: Floats) -> Floats:
     """Return features (one question's, or a row each) as deviations from the centre, at most 3 spreads of them."""
-    return np.asarray(np.clip((shape - centre) * scale, -MOST_SPREAD, MOST_SPREAD), dtype=np.float32)
+    return np.asarray(((shape - centre) * scale).clip(-MOST_SPREAD, MOST_SPREAD), dtype=np.float32)
 
 
 def size_in(name: str) -> int:
