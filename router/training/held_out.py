@@ -35,15 +35,11 @@ class HeldOut:
 
 def write_held_out(path: Path, judged: Mapping[str, Difficulty], *, artefact: str) -> None:
     """Write judgements by question id. artefact: sha256 of the weights that are served."""
-    content = {
-        "format": FORMAT,
-        "artefact": artefact,
-        "questions": {
-            name: [round(one.value, _DIGITS), one.domain, one.unfamiliar] for name, one in sorted(judged.items())
-        },
-    }
+    rows = {name: [round(one.value, _DIGITS), one.domain, one.unfamiliar] for name, one in sorted(judged.items())}
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in rows.items())
+    head = f'"format": "{FORMAT}", "artefact": "{artefact}", "questions"'
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=0) + "\n", encoding="utf-8")
+    path.write_text(f"{{{head}: {{\n{lines}\n}}}}\n", encoding="utf-8")
 
 
 def held_out(served: DifficultyModel, artefact: str, entries: Iterable[Entry], path: Path = PACKAGED) -> HeldOut:
