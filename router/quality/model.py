@@ -132,7 +132,8 @@ class Predictor:
         order = np.arange(self._trees_per_panel * len(parts)).reshape(len(parts), -1).ravel(order="F")
         self._forest = Forest(*(model.array(name)[order] for name in ("features", "thresholds", "leaf_of")))
         self._centre, self._scale = model.array("centre"), model.array("scale")
-        self._gate = model.array("gate")
+        gate = model.array("gate")
+        self._gate_level, self._gate = gate[0], gate[1:]
         self._panel_centre, self._panel_scale = model.array("panel_centre"), model.array("panel_scale")
         self._most_distance: float = model.card["familiar"]["most_distance"]
 
@@ -152,12 +153,12 @@ class Predictor:
         """Return how far the shape is from the nearest panel: mean squared deviations, each at most 6 of its own."""
         away = np.abs((shape - self._panel_centre) * self._panel_scale)
         near = np.minimum(away, FAR)
-        return float(np.add.reduce(near * near, axis=1).min() / shape.size)
+        return float(np.minimum.reduce(np.add.reduce(near * near, axis=1)) / shape.size)
 
     def _likeness(self, even: Floats) -> Floats:
-        scores = self._gate[0] + even @ self._gate[1:]
-        chances = np.exp(scores - scores.max())
-        return np.asarray(chances / chances.sum(), dtype=np.float32)
+        scores = self._gate_level + even @ self._gate
+        chances = np.exp(scores - np.maximum.reduce(scores))
+        return np.asarray(chances / np.add.reduce(chances), dtype=np.float32)
 
     def _by_panel(self, shape: Floats, even: Floats) -> Floats:
         found = self._values.take(self._forest.leaf_numbers(shape), axis=0)

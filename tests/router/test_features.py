@@ -105,3 +105,10 @@ def test_the_language_is_guessed_from_script_and_frequent_words() -> None:
     assert guess_language("Столица Франции") == "ru"
     assert guess_language("12345 + 1") == "und"
     assert guess_language("") == "und"
+
+
+def test_marks_of_every_kind_stand_between_words_and_a_few_foreign_letters_tell_no_script() -> None:
+    assert guess_language("«¿Cuál» “es” „la„ capital,de(Francia)?") == "es"
+    assert guess_language("“Was”—ist das*und*warum") == "de"
+    assert guess_language("What does the sign 法 on that door mean to you?") == "en"
+    assert guess_language("a lone \ud800 surrogate is in the text") == "en"
