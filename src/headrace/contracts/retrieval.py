@@ -46,6 +46,19 @@ class Chunk(msgspec.Struct, frozen=True):
     page: int | None = None
 
 
+class Converted(msgspec.Struct, frozen=True):
+    """A file as text: what chunks are cut from, and their offsets count in.
+
+    form: how the text is built (records: one a line). pages: where each page begins in text, empty where there are none.
+    """
+
+    name: str
+    sha256: str
+    text: str
+    form: Literal["text", "markdown", "records", "code"] = "text"
+    pages: tuple[int, ...] = ()
+
+
 class Document(msgspec.Struct, frozen=True):
     """One converted file. id: the file's. sha256: of the bytes it was converted from. text: all of it."""
 
