@@ -43,7 +43,7 @@ def main() -> None:
     policy, difficulty = load_settings(packaged("default")).policy, load_difficulty()
     quality = BackendQuality(load_quality(), policy.cards)
 
-    def decide(text: str, predict: Callable[[str], Mapping[str, float]] | None) -> None:
+    def decide(text: str, predict: BackendQuality | None) -> None:
         call = ChatCall(model="headrace/auto", endpoint="chat", messages=(Message("user", text),), wire={})
         features = extract(call, difficulty, principal=ANONYMOUS, headers={}, quality=predict)
         make_plan(policy, call, features, is_live=lambda _: True, is_calibrated=lambda *_: True)

@@ -35,11 +35,11 @@ def extract(
     *,
     principal: Principal,
     headers: Mapping[str, str],
-    quality: Callable[[str], Mapping[str, float]] | None = None,
+    quality: Callable[[str, str], Mapping[str, float]] | None = None,
 ) -> Features:
     """Return the features of one request; `headers` are those that rules may see, names in lower case.
 
-    quality: predicts, from the judged text, how good each backend's answer is; None where no rule asks.
+    quality: predicts, from the judged text and its domain, how good each backend's answer is; None where no rule asks.
     """
     text = judged_text(call)
     difficulty = model.judge(text)
@@ -56,7 +56,7 @@ def extract(
         tenant=principal.tenant,
         metadata=call.metadata,
         headers=headers,
-        quality=quality(text) if quality is not None else NOTHING,
+        quality=quality(text, difficulty.domain) if quality is not None else NOTHING,
     )
 
 

@@ -65,6 +65,7 @@ class QualityModel:
         self.sha256: str = card["weights_sha256"]
         self.panels: tuple[str, ...] = tuple(card["order"])
         self._arrays = arrays
+        self.offsets = _offsets(card, arrays)
 
     def knows(self, candidate: Candidate) -> tuple[str, ...]:
         """Return the panels that met the candidate."""
@@ -194,6 +195,15 @@ def load(path: Path | None = None) -> QualityModel:
         raise ConfigError(f"{folder}: {exc}; run `headrace router train --model quality`") from exc
 
 
+def _offsets(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, Mapping[str, float]]:
+    """Return plain model name -> domain -> what feedback taught to add to the logit of its quality; mostly empty."""
+    if "offsets" not in arrays:
+        return {}
+    taught = card["feedback"]
+    rows = [dict(zip(taught["domains"], row, strict=True)) for row in arrays["offsets"].tolist()]
+    return {plain(name): row for name, row in zip(taught["models"], rows, strict=True)}
+
+
 def _check(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     missing = [key for key in ("panels", "order", "skill", "familiar", "weights_sha256") if key not in card]
     if missing:
@@ -214,6 +224,9 @@ def _check(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> N
         "panel_centre": (panels, width),
         "panel_scale": (panels, width),
     }
+    if "offsets" in arrays:
+        taught = card.get("feedback", {})
+        shapes["offsets"] = (len(taught.get("models", ())), len(taught.get("domains", ())))
     for name, about in card["panels"].items():
         shapes[f"values.{name}"] = (about["leaves"], len(about["models"]))
         shapes[f"linear.{name}"] = (1 + width, len(about["models"]))

@@ -61,7 +61,7 @@ class Composer:
     virtual_model: str
     difficulty: DifficultyModel
     judge: AnswerJudge
-    quality: Callable[[str], Mapping[str, float]] | None = None
+    quality: Callable[[str, str], Mapping[str, float]] | None = None
 
     def features(self, entry: Entry) -> Features:
         """Return what the policy sees of a question."""

@@ -7,7 +7,7 @@ out, for only those are ever seen that the judge believed in; so is what came af
 panel's vote. That people say something must not depend on how good an answer is; no weighting can mend that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,21 +18,31 @@ from headrace.router.replay.log import Entry, Log
 
 MOST_WEIGHT: Final = 20.0
 
-Offsets = Mapping[str, float]
+
+class Cell(msgspec.Struct, frozen=True, order=True):
+    """What has one offset: a model in a domain."""
+
+    model: str
+    domain: str
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """One answer of the small tier that somebody judged.
+    """One answer that somebody judged.
 
-    predicted: P(it is right), as 1 - difficulty. score: what was said of it, 0..1. weight: 1 over the logged chance of
-    the tier, at most 20.
+    predicted: a probability, as it was before feedback ever taught anything. score: what it turned out to be, 0..1.
+    weight: 1 over the logged chance of the tier, at most 20.
     """
 
     decision: str
-    domain: str
+    cell: Cell
     predicted: float
     score: float
     weight: float
+
+
+Offsets = Mapping[Cell, float]
+Known = Mapping[str, Offsets]
+Told = Callable[[Entry, float], tuple[float, float] | str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +53,57 @@ class Join:
     left_out: Mapping[str, int]
 
 
-def join(log: Log, small: str, known: Mapping[str, Offsets]) -> Join:
-    """Join the log's feedback with its decisions. small: the model whose answers tell.
+def about_difficulty(small: str) -> Told:
+    """Return what an answer of the weakest tier's model tells of the difficulty: the gain, large taken as right."""
 
-    known: sha256 of each difficulty artefact whose predictions can be told apart from what feedback added to them,
-    with that (domain -> logit); it is taken out again.
+    def told(entry: Entry, score: float) -> tuple[float, float] | str:
+        if entry.plan.targets[0].model != small:
+            return f"of another model than {small}"
+        if entry.features.unfamiliar:
+            return "of a question unlike training"
+        return entry.features.difficulty, 1.0 - score
+
+    return told
+
+
+def about_quality(entry: Entry, score: float) -> tuple[float, float] | str:
+    """Return what an answer tells of its model's predicted quality."""
+    predicted = entry.features.quality.get(entry.attempts[-1].backend)
+    return "no quality was predicted" if predicted is None else (predicted, score)
+
+
+def join(log: Log, artefact: str, known: Known, told: Told) -> Join:
+    """Join the log's feedback with its decisions.
+
+    artefact: "difficulty" or "quality", whose predictions are to be judged. known: sha256 of every such artefact that
+    differs from the one being trained by nothing but offsets, and these; they are taken out again.
     """
     entries = {entry.decision: entry for entry in log.entries}
     heard: list[Heard] = []
     left_out: dict[str, int] = {}
     for decision, score in log.feedback.items():
         entry = entries.get(decision)
-        why = "no decision of that id is in the ledger" if entry is None else _why_not(entry, small, known)
-        if entry is None or why:
-            left_out[why] = left_out.get(why, 0) + 1
+        why = "of no decision in the ledger" if entry is None else _why_not(entry, artefact, known)
+        found = why or told(entry, score) if entry is not None else why
+        if entry is None or isinstance(found, str):
+            left_out[str(found)] = left_out.get(str(found), 0) + 1
             continue
-        added = known[entry.artefacts["difficulty"]].get(entry.features.domain, 0.0)
-        predicted = 1.0 - moved(entry.features.difficulty, -added)
+        cell = Cell(entry.plan.targets[0].model, entry.features.domain)
+        predicted = moved(found[0], -known[entry.artefacts[artefact]].get(cell, 0.0))
         weight = min(1.0 / entry.plan.propensity, MOST_WEIGHT)
-        heard.append(Heard(decision, entry.features.domain, predicted, score, weight))
+        heard.append(Heard(decision, cell, predicted, found[1], weight))
     return Join(tuple(heard), dict(sorted(left_out.items())))
 
 
-def _why_not(entry: Entry, small: str, known: Mapping[str, Offsets]) -> str:
-    """Return why the feedback on a decision tells nothing, empty where it does."""
+def _why_not(entry: Entry, artefact: str, known: Known) -> str:
+    """Return why the feedback on a decision tells nothing of any prediction, empty where it may."""
     first = entry.plan.targets[0]
-    if entry.artefacts.get("difficulty") not in known:
-        return "decided with another difficulty model"
-    if first.model != small or entry.answered_by != small:
-        return "another model answered"
+    if entry.artefacts.get(artefact) not in known:
+        return f"decided with another {artefact} model, or none"
+    if entry.answered_by != first.model:
+        return "after a first answer that was rejected or failed"
     if first.judged:
-        return "the draft was judged before it was sent"
+        return "of a draft that was judged before it was sent"
     if any(attempt.outcome in {"outvoted", "consulted"} for attempt in entry.attempts):
-        return "asked side by side with others"
-    return "the question was unlike training" if entry.features.unfamiliar else ""
+        return "of a panel"
+    return ""

@@ -1,8 +1,8 @@
-"""From feedback to offsets: by how much the difficulty is off in each domain, and whether that is more than chance.
+"""From feedback to offsets: how much a model's predictions are off in a domain, and whether that is more than chance.
 
-One number a domain, on the logit, pulled to 0 as if by a few answers that found nothing wrong. Whether to use them is
-decided out of fold: offsets from four fifths of the answers must make the rest likelier than leaving all as it is, and
-the 95% bootstrap interval of the difference must lie wholly on that side.
+One number a model and domain, on the logit, pulled to 0 as if by a few answers that found nothing wrong. Whether to use
+them is decided out of fold: offsets from four fifths of the answers must make the rest likelier than leaving all as it
+is, and the 95% bootstrap interval of the difference must lie wholly on that side.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from headrace.router.training.assemble import fold_of
 from headrace.router.training.corpus import FOLDS
-from headrace.router.training.feedback import Heard
+from headrace.router.training.feedback import Cell, Heard
 from headrace.router.training.metrics import Doubles, Interval, interval
 
 # Precision of the pull to 0: about what 20 answers weigh whose chance is a fifth to a half.
@@ -31,13 +31,13 @@ Rows = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Recalibration:
-    """offsets: domain -> what to add to the logit of the difficulty. answers: how many taught them.
+    """offsets: what to add to the logit of the prediction. answers: how many taught them.
 
     loss_before, loss_after: log loss of the answers' scores, out of fold. change: after minus before, 95% interval.
     is_better: the whole interval is below 0; only then are there offsets.
     """
 
-    offsets: dict[str, float]
+    offsets: dict[Cell, float]
     answers: int
     loss_before: float
     loss_after: float
@@ -53,8 +53,8 @@ def recalibrate(heard: Sequence[Heard]) -> Recalibration:
     """Fit and judge the offsets; without enough answers nothing is fitted."""
     if len(heard) < LEAST_ANSWERS:
         return Recalibration({}, len(heard), 0.0, 0.0, None)
-    domains = sorted({one.domain for one in heard})
-    domain = np.array([domains.index(one.domain) for one in heard], dtype=np.int64)
+    cells = sorted({one.cell for one in heard})
+    cell = np.array([cells.index(one.cell) for one in heard], dtype=np.int64)
     logit = _logit(np.array([one.predicted for one in heard]))
     score = np.array([one.score for one in heard])
     weight = _scaled(np.array([one.weight for one in heard]))
@@ -62,24 +62,24 @@ def recalibrate(heard: Sequence[Heard]) -> Recalibration:
     after = logit.copy()
     for held in range(FOLDS):
         train, test = fold != held, fold == held
-        fitted = _fitted(domain[train], logit[train], score[train], weight[train], len(domains))
-        after[test] += fitted[domain[test]]
+        fitted = _fitted(cell[train], logit[train], score[train], weight[train], len(cells))
+        after[test] += fitted[cell[test]]
     losses = np.stack([_losses(logit, score), _losses(after, score)], axis=1)
     before, later = np.average(losses, axis=0, weights=weight)
     change = _interval(losses[:, 1] - losses[:, 0], weight)
-    whole = _fitted(domain, logit, score, weight, len(domains))
-    offsets = {name: round(-float(one), 5) for name, one in zip(domains, whole, strict=True)}
+    whole = _fitted(cell, logit, score, weight, len(cells))
+    offsets = {name: round(float(one), 5) for name, one in zip(cells, whole, strict=True)}
     found = Recalibration(offsets, len(heard), float(before), float(later), change)
     return found if found.is_better else Recalibration({}, len(heard), float(before), float(later), change)
 
 
-def _fitted(domain: Rows, logit: Doubles, score: Doubles, weight: Doubles, domains: int) -> Doubles:
-    """Return the offset of each domain that makes the scores likeliest, by Newton's method with bounded steps."""
-    offset = np.zeros(domains)
+def _fitted(cell: Rows, logit: Doubles, score: Doubles, weight: Doubles, cells: int) -> Doubles:
+    """Return the offset of each cell that makes the scores likeliest, by Newton's method with bounded steps."""
+    offset = np.zeros(cells)
     for _ in range(_STEPS):
-        right = 1.0 / (1.0 + np.exp(-(logit + offset[domain])))
-        slope = np.bincount(domain, weights=weight * (right - score), minlength=domains) + PULL * offset
-        bend = np.bincount(domain, weights=weight * right * (1.0 - right), minlength=domains) + PULL
+        right = 1.0 / (1.0 + np.exp(-(logit + offset[cell])))
+        slope = np.bincount(cell, weights=weight * (right - score), minlength=cells) + PULL * offset
+        bend = np.bincount(cell, weights=weight * right * (1.0 - right), minlength=cells) + PULL
         offset -= np.clip(slope / bend, -_MOST_STEP, _MOST_STEP)
     return offset
 

@@ -2,19 +2,13 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
-from headrace.router.difficulty.artefact import CARD_FILE, read_artefact, write_artefact
-from headrace.router.replay.log import Log
+from headrace.router.difficulty.artefact import write_artefact
 from headrace.router.training.corpus import Example
-from headrace.router.training.feedback import Join, Offsets, join
 from headrace.router.training.fit import fit_model
-from headrace.router.training.recalibrate import Recalibration, recalibrate
 from headrace.router.training.roles import ROLES
 
 _CARD: Final = {
@@ -45,8 +39,6 @@ _CARD: Final = {
     },
 }
 
-_WRITTEN: Final = {"format", "format_version", "weights_sha256"}  # by write_artefact itself
-
 
 def train(examples: Sequence[Example], out: Path) -> dict[str, Any]:
     """Fit, write the artefact into folder `out` and return its card."""
@@ -61,32 +53,6 @@ def train(examples: Sequence[Example], out: Path) -> dict[str, Any]:
     }
     digest = write_artefact(out, card, fitted.arrays)
     return {**card, "weights_sha256": digest}
-
-
-def learn_from(log: Log, out: Path, small: str, before: Mapping[str, Offsets]) -> tuple[Join, Recalibration]:
-    """Write what feedback teaches into the artefact in `out`, if that beats doing nothing; return what was found.
-
-    small: the model of the weakest tier, whose answers tell. before: `offsets_in` of the folder before it was trained.
-    """
-    card, arrays = read_artefact(out)
-    joined = join(log, small, {**before, card["weights_sha256"]: {}})
-    found = recalibrate(joined.heard)
-    if found.is_better:
-        offsets = np.array([found.offsets.get(domain, 0.0) for domain in card["domains"]], dtype="<f4")
-        told = {"model": small, "trained_as": card["weights_sha256"], **asdict(found)}
-        kept = {key: value for key, value in card.items() if key not in _WRITTEN}
-        write_artefact(out, {**kept, "feedback": told}, {**arrays, "offsets": offsets})
-    return joined, found
-
-
-def offsets_in(folder: Path) -> dict[str, Offsets]:
-    """Return sha256 -> offsets of the artefact in a folder that learnt from feedback; empty where there is none."""
-    if not (folder / CARD_FILE).exists():
-        return {}
-    card, arrays = read_artefact(folder)
-    if "offsets" not in arrays:
-        return {}
-    return {card["weights_sha256"]: dict(zip(card["domains"], arrays["offsets"].tolist(), strict=True))}
 
 
 def data_hash(examples: Sequence[Example]) -> str:

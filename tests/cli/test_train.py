@@ -10,6 +10,7 @@ from headrace.contracts.errors import ConfigError
 from headrace.router.difficulty.model import load
 from headrace.router.explaining.nearest import FOLDER
 from headrace.router.explaining.nearest import load as load_index
+from headrace.router.quality.model import load as load_quality
 from headrace.router.training.assemble import SMALL as PACKAGED_SMALL
 from headrace.router.training.table import write_table
 from tests.router.training.conftest import data as data  # noqa: PLC0414  (a fixture)
@@ -61,9 +62,9 @@ def test_a_biased_tier_is_corrected_and_the_figures_are_told(trained: tuple[str,
     told = run(*trained, "--ledger", lines, "--small", SMALL)
     assert "1 torn lines skipped" in told
     assert "l.jsonl:" in told
-    assert "1 left out: no decision of that id" in told
-    assert "another model answered" in told
-    assert "code +1." in told
+    assert "1 left out: of no decision in the ledger" in told
+    assert "of another model than" in told
+    assert "small-model, code: +1." in told
     card = json.loads((tmp_path / "out" / "card.json").read_text())
     assert card["feedback"]["change"]["high"] < 0
     assert load(tmp_path / "out").sha256 != sha256
@@ -93,12 +94,18 @@ def test_the_packaged_small_tier_is_the_one_that_tells_unless_another_is_named(
     run(*trained)
     lines = ledger(tmp_path / "l.jsonl", World(requests=200), load(tmp_path / "out").sha256)
     assert PACKAGED_SMALL != SMALL
-    assert "another model answered" in run(*trained, "--ledger", lines)
+    assert "of another model than" in run(*trained, "--ledger", lines)
 
 
-def test_feedback_does_not_teach_the_quality_model(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="teaches the difficulty model only"):
-        run("--out", str(tmp_path), "--model", "quality", "--ledger", str(tmp_path))
+def test_feedback_teaches_the_quality_model_by_model_and_domain(trained: tuple[str, ...], tmp_path: Path) -> None:
+    run(*trained, "--model", "quality")
+    plain = load_quality(tmp_path / "out")
+    lines = ledger(tmp_path / "l.jsonl", World({"code": 1.5}, share=1.0), plain.sha256)
+    told = run(*trained, "--model", "quality", "--ledger", lines)
+    assert "small-model, code: -1." in told
+    taught = load_quality(tmp_path / "out")
+    assert taught.sha256 != plain.sha256
+    assert taught.offsets["small-model"]["code"] < -1
 
 
 def test_a_ledger_that_is_not_there_is_named(tmp_path: Path) -> None:

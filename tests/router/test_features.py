@@ -44,13 +44,13 @@ def test_every_signal_of_a_request_is_filled() -> None:
 def test_quality_is_predicted_from_the_judged_text_where_a_rule_asks() -> None:
     asked, seen = call(("system", "Be brief."), ("user", PLAN)), []
 
-    def quality(text: str) -> Mapping[str, float]:
-        seen.append(text)
+    def quality(text: str, domain: str) -> Mapping[str, float]:
+        seen.append((text, domain))
         return {"near": 0.25, "far": 0.75}
 
     features = extract(asked, Recorder(), principal=ANONYMOUS, headers={}, quality=quality)
     assert features.quality == {"near": 0.25, "far": 0.75}
-    assert seen == [PLAN]
+    assert seen == [(PLAN, features.domain)]
 
 
 def test_no_quality_is_predicted_where_no_rule_asks() -> None:

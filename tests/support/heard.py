@@ -48,7 +48,7 @@ class World:
             plan = make_plan(
                 self.policy(),
                 call(),
-                features(difficulty=round(difficulty, 5), domain=domain),
+                features(difficulty=round(difficulty, 5), domain=domain, quality=_quality(difficulty)),
                 is_live=lambda _: True,
                 is_calibrated=lambda _model, _domain: True,
                 draw=float(random.random()),
@@ -56,7 +56,9 @@ class World:
             decision, target = f"dec_{number:032x}", plan.targets[0]
             attempt = Attempt(target.tier, target.backend, target.card.id, "committed", 10, 20, 5, 0.0, 1.0)
             record = json.loads(line(plan, (attempt,), decision))
-            made.append(json.dumps({**record, "artefacts": {"difficulty": ARTEFACT}}).encode() + b"\n")
+            made.append(
+                json.dumps({**record, "artefacts": {"difficulty": ARTEFACT, "quality": ARTEFACT}}).encode() + b"\n"
+            )
             if random.random() < self.share:
                 made.append(said(decision, self._score(target.tier, difficulty, domain, random)))
         return made
@@ -69,6 +71,10 @@ class World:
         logit = np.log(difficulty / (1 - difficulty)) + self.bias.get(domain, 0.0)
         wrong = 1 / (1 + np.exp(-logit)) if tier == "small" else 0.05
         return float(random.random() >= wrong)
+
+
+def _quality(difficulty: float) -> dict[str, float]:
+    return {"small-backend": 1 - difficulty, "large-backend": 0.95}
 
 
 def said(decision: str, score: float) -> bytes:

@@ -28,26 +28,13 @@ def train_(
     ] = None,
 ) -> None:
     """Train a question-side model from the shared data; the same data gives the same bytes."""
-    if model == "quality":
-        if ledger:
-            raise ConfigError(
-                "--ledger with --model quality: feedback teaches the difficulty model only; leave one out"
-            )
-        _train_quality(out, table)
-        return
     log = read_ledger(_lines(ledger)) if ledger else None
-    assemble, training, nearest, corpus, tables = modules("assemble", "train", "nearest", "corpus", "table")
-    before = training.offsets_in(out) if log is not None else {}
-    examples = assemble.training_examples(corpus.data_dir(), table or tables.PACKAGED)
-    card = training.train(examples, out)
-    shown = nearest.write_nearest(examples, corpus.data_dir(), out)
-    held = card["held_out"]
-    sys.stdout.write(
-        f"{out}: {card['examples']:,} examples, Brier {held['brier']:.4f} (base rate {held['brier_of_base_rate']:.4f}),"
-        f" weights sha256 {card['weights_sha256']}; {shown['questions']:,} questions to explain with\n"
-    )
+    learn, assemble = modules("learn", "assemble")
+    before = learn.offsets_in(out, model) if log is not None else {}
+    train = _train_quality if model == "quality" else _train_difficulty
+    train(out, table)
     if log is not None:
-        joined, found = training.learn_from(log, out, small or assemble.SMALL, before)
+        joined, found = learn.learn_from(log, out, model, small=small or assemble.SMALL, before=before)
         sys.stdout.write("".join(f"{line}\n" for line in [*_unread(log), *_unused(joined), *_told(out, found)]))
 
 
@@ -59,6 +46,18 @@ def modules(*names: str) -> tuple[Any, ...]:
         if exc.name and exc.name.split(".")[0] == "headrace":
             raise
         raise ConfigError(f"{exc.name} is not installed: pip install 'headrace[gateway,train]'") from exc
+
+
+def _train_difficulty(out: Path, table: Path | None) -> None:
+    assemble, training, nearest, corpus, tables = modules("assemble", "train", "nearest", "corpus", "table")
+    examples = assemble.training_examples(corpus.data_dir(), table or tables.PACKAGED)
+    card = training.train(examples, out)
+    shown = nearest.write_nearest(examples, corpus.data_dir(), out)
+    held = card["held_out"]
+    sys.stdout.write(
+        f"{out}: {card['examples']:,} examples, Brier {held['brier']:.4f} (base rate {held['brier_of_base_rate']:.4f}),"
+        f" weights sha256 {card['weights_sha256']}; {shown['questions']:,} questions to explain with\n"
+    )
 
 
 def _train_quality(out: Path, table: Path | None) -> None:
@@ -102,5 +101,6 @@ def _told(out: Path, found: Any) -> Iterator[str]:  # noqa: ANN401  (same)
     if not found.is_better:
         yield f"feedback: no better than doing nothing, the interval reaches 0; {out} is as trained without it"
         return
-    told = ", ".join(f"{domain} {offset:+.2f}" for domain, offset in found.offsets.items())
-    yield f"feedback: {out} has them, on the logit of the difficulty: {told}"
+    yield f"feedback: {out} has them, on the logit:"
+    for cell, offset in found.offsets.items():
+        yield f"  {cell.model}, {cell.domain}: {offset:+.2f}"

@@ -1,13 +1,15 @@
 import json
+import math
 from typing import Any
 
 import pytest
 
 from headrace.router.replay.log import Line, Log, read_ledger
-from headrace.router.training.feedback import MOST_WEIGHT, Join, join
+from headrace.router.training.feedback import MOST_WEIGHT, Cell, Join, Known, about_difficulty, about_quality, join
 from tests.support.heard import ARTEFACT, SMALL, World, said
 
-KNOWN: dict[str, dict[str, float]] = {ARTEFACT: {}}
+KNOWN: Known = {ARTEFACT: {}}
+DIFFICULTY = about_difficulty(SMALL)
 
 
 def first_small() -> dict[str, Any]:
@@ -24,14 +26,14 @@ def log(*lines: bytes) -> Log:
 
 
 def joined(record: dict[str, Any], score: float = 1.0) -> Join:
-    return join(log(json.dumps(record).encode(), said(record["decision"], score)), SMALL, KNOWN)
+    return join(log(json.dumps(record).encode(), said(record["decision"], score)), "difficulty", KNOWN, DIFFICULTY)
 
 
 def test_an_answer_of_the_small_tier_tells_of_its_prediction() -> None:
     record = first_small()
     (heard,) = joined(record, 0.25).heard
-    assert (heard.decision, heard.domain, heard.score) == (record["decision"], record["features"]["domain"], 0.25)
-    assert heard.predicted == pytest.approx(1 - record["features"]["difficulty"])
+    assert (heard.decision, heard.cell) == (record["decision"], Cell(SMALL, record["features"]["domain"]))
+    assert (heard.predicted, heard.score) == (pytest.approx(record["features"]["difficulty"]), 0.75)
     assert heard.weight == pytest.approx(1 / record["plan"]["propensity"])
 
 
@@ -42,16 +44,18 @@ def test_a_rare_choice_weighs_no_more_than_the_bound() -> None:
 
 
 def test_feedback_without_a_decision_is_counted() -> None:
-    assert join(log(said("dec_gone", 1.0)), SMALL, KNOWN).left_out == {"no decision of that id is in the ledger": 1}
+    assert join(log(said("dec_gone", 1.0)), "difficulty", KNOWN, DIFFICULTY).left_out == {
+        "of no decision in the ledger": 1
+    }
 
 
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"artefacts": {"difficulty": "b" * 64}}, "decided with another difficulty model"),
-        ({"artefacts": {}}, "decided with another difficulty model"),
-        ({"attempts": []}, "another model answered"),
-        ({"features": {"unfamiliar": True}}, "the question was unlike training"),
+        ({"artefacts": {"difficulty": "b" * 64}}, "decided with another difficulty model, or none"),
+        ({"artefacts": {}}, "decided with another difficulty model, or none"),
+        ({"attempts": []}, "after a first answer that was rejected or failed"),
+        ({"features": {"unfamiliar": True}}, "of a question unlike training"),
     ],
 )
 def test_what_tells_nothing_is_left_out_with_the_reason(change: dict[str, Any], why: str) -> None:
@@ -65,18 +69,29 @@ def test_what_tells_nothing_is_left_out_with_the_reason(change: dict[str, Any], 
 def test_a_judged_draft_tells_nothing() -> None:
     record = first_small()
     record["plan"]["targets"][0]["judged"] = True
-    assert joined(record).left_out == {"the draft was judged before it was sent": 1}
+    assert joined(record).left_out == {"of a draft that was judged before it was sent": 1}
 
 
 def test_a_panels_answer_tells_nothing() -> None:
     record = first_small()
     record["attempts"].append({**record["attempts"][0], "model": "other", "outcome": "outvoted"})
-    assert joined(record).left_out == {"asked side by side with others": 1}
+    assert joined(record).left_out == {"of a panel": 1}
 
 
 def test_what_an_earlier_feedback_added_is_taken_out_again() -> None:
     record = first_small()
-    domain, logged = record["features"]["domain"], record["features"]["difficulty"]
-    plain = join(log(json.dumps(record).encode(), said(record["decision"], 1)), SMALL, {ARTEFACT: {domain: 0.7}})
-    odds = logged / (1 - logged) / 2.718281828459045**0.7
-    assert plain.heard[0].predicted == pytest.approx(1 - odds / (1 + odds))
+    cell, logged = Cell(SMALL, record["features"]["domain"]), record["features"]["difficulty"]
+    lines = log(json.dumps(record).encode(), said(record["decision"], 1))
+    (heard,) = join(lines, "difficulty", {ARTEFACT: {cell: 0.7}}, DIFFICULTY).heard
+    odds = logged / (1 - logged) / math.exp(0.7)
+    assert heard.predicted == pytest.approx(odds / (1 + odds))
+
+
+def test_any_models_answer_tells_of_its_predicted_quality() -> None:
+    record = first_small()
+    lines = log(json.dumps(record).encode(), said(record["decision"], 1))
+    (heard,) = join(lines, "quality", KNOWN, about_quality).heard
+    assert (heard.predicted, heard.score) == (record["features"]["quality"]["small-backend"], 1.0)
+    del record["features"]["quality"]
+    lines = log(json.dumps(record).encode(), said(record["decision"], 1))
+    assert join(lines, "quality", KNOWN, about_quality).left_out == {"no quality was predicted": 1}
