@@ -207,7 +207,7 @@ def shown(limit: Limit, arms: Mapping[str, Arm], bootstrap: Bootstrap) -> dict[s
         share = np.clip((spent - small["cost"]) / np.where(gap == 0, 1.0, gap), 0.0, 1.0)
         return {figure: (1 - share) * small[figure] + share * large[figure] for figure in small}
 
-    means["random at the cascade's cost"] = coin(means[CASCADE]["cost"])
+    means["random, equal cost"] = coin(means[CASCADE]["cost"])
     return {
         name: Shown(
             right_percent=measured(100 * one["right"]),

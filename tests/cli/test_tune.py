@@ -1,5 +1,4 @@
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -7,14 +6,16 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from headrace.cli.router import app
-from headrace.cli.tune import share, the_limit, told
+from headrace.cli.tune import as_object, refusal, the_limit, told
 from headrace.contracts.errors import ConfigError
+from headrace.contracts.policy import LowConfidence, Probe
 from headrace.contracts.routing import Difficulty
 from headrace.gateway.settings.load import load, packaged
 from headrace.router.difficulty.model import load as load_difficulty
-from headrace.router.training.constrain import Limit
+from headrace.router.training.constrain import Limit, Trial
 from headrace.router.training.held_out import held_out
 from headrace.router.training.table import read_table
+from headrace.router.training.tune import Tuned
 
 RUNNER = CliRunner()
 
@@ -34,8 +35,9 @@ def test_a_bound_becomes_lines_that_a_config_takes(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert "at most 5 of 100 questions lost against the large tier" in done.stdout
     assert "max_risk: 0.2\n" in done.stdout
-    for row in ("cascade", "always", "best", "oracle", "random at", "of 1,000 resamples", "best constant at that cost"):
+    for row in ("cascade", "always", "best", "oracle", "random", "of 1,000 resamples", "best constant at that cost"):
         assert row in done.stdout
+    assert "below a coin between always small and always" in done.stdout
     lines = "\n".join(line for line in done.stdout.splitlines() if line.startswith("      "))
     assert "probe: {tokens: 32, s: 1.5, on_uncertain: escalate}" in lines
     pasted = packaged().read_text().replace("max_risk: 0.1 ", "max_risk: 0.2 ")
@@ -44,10 +46,6 @@ def test_a_bound_becomes_lines_that_a_config_takes(tmp_path: Path) -> None:
     low = load(config).policy.virtual_models["headrace/auto"].on_low_confidence
     assert low is not None
     assert low.max_risk == 0.2
-
-
-def test_a_choice_below_the_coin_is_told() -> None:
-    assert "below a coin between always small and always" in tune("--max-loss", "5%").stdout
 
 
 def test_the_document_holds_what_the_tables_hold() -> None:
@@ -66,10 +64,15 @@ def test_a_bound_that_nothing_keeps_is_told_with_the_nearest() -> None:
     assert done.exit_code == 1
     assert "no max_risk keeps 95% of the answers within 30 s; the nearest is" in done.stderr
     assert "on_low_confidence" not in done.stdout
-    silent = tune("--max-usd-per-1k", "0.001", "--json")
-    assert silent.exit_code == 1
-    assert json.loads(silent.stdout)["max_risk"] is None
-    assert json.loads(silent.stdout)["nearest"]["max_risk"] == 0.9
+
+
+def test_a_document_without_a_choice_names_the_nearest() -> None:
+    trials = [Trial(risk, 0.5, 9.0, risk, risk, is_certified=False) for risk in (0.2, 0.1)]
+    low = LowConfidence(Probe(), 0.1, ("large",))
+    found = as_object(Limit("max_usd_per_1k", 0.01), Tuned(trials, None, 9), "headrace/auto", low)
+    assert (found["max_risk"], found["yaml"], found["nearest"]["max_risk"]) == (None, None, 0.1)
+    assert "the nearest is 0.1, $0.1 and up to $0.1" in refusal(Limit("max_usd_per_1k", 0.01), Tuned(trials, None, 9))
+    assert "10.0 of 100 lost" in refusal(Limit("max_loss", 0.01), Tuned(trials, None, 9))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,11 @@ def test_a_bound_that_nothing_keeps_is_told_with_the_nearest() -> None:
         (("--max-loss", "5%", "--max-latency-s", "3"), "2 bounds given"),
         (("--max-loss", "5"), "--max-loss '5': give a share between 0 and 1"),
         (("--max-loss", "much"), "--max-loss 'much'"),
-        (("--max-usd-per-1k", "-1"), "--max-usd-per-1k -1: give a number above 0"),
+        (("--max-loss", "nan"), "--max-loss 'nan'"),
+        (("--max-usd-per-1k", "-1"), "--max-usd-per-1k '-1': give a number above 0"),
+        (("--max-usd-per-1k", "a lot"), "--max-usd-per-1k 'a lot': give a number above 0"),
+        (("--max-latency-s", "5%"), "--max-latency-s '5%': give a number above 0"),
+        (("--max-latency-s", "inf"), "--max-latency-s 'inf': give a number above 0"),
         (("--max-loss", "5%", "--virtual-model", "x"), "'x' is no virtual model"),
         (("--max-loss", "5%", "--table", "nowhere.gz"), "nowhere.gz: not a record of answers"),
     ],
@@ -97,10 +104,8 @@ def test_a_config_whose_models_nobody_asked_is_refused() -> None:
 
 
 def test_shares_are_read_with_and_without_a_percent_sign() -> None:
-    assert share("5%") == pytest.approx(0.05)
-    assert share(" 0.05 ") == 0.05
-    with pytest.raises(ConfigError, match="above 0"):
-        the_limit(None, math.inf, None)
+    assert the_limit("5%", None, None) == the_limit(" 0.05 ", None, None) == Limit("max_loss", 0.05)
+    assert the_limit(None, None, "2") == Limit("max_latency_s", 2.0)
 
 
 def test_every_bound_is_told_in_words() -> None:

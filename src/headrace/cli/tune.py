@@ -36,8 +36,8 @@ def tune_(  # noqa: PLR0917  (options of a command line are named, never placed)
     max_loss: Annotated[
         str | None, typer.Option(help="of 100 questions, how many fewer right than always-large: 5%")
     ] = None,
-    max_usd_per_1k: Annotated[float | None, typer.Option(help="USD for 1,000 requests")] = None,
-    max_latency_s: Annotated[float | None, typer.Option(help="seconds within which 95% of the answers end")] = None,
+    max_usd_per_1k: Annotated[str | None, typer.Option(help="USD for 1,000 requests")] = None,
+    max_latency_s: Annotated[str | None, typer.Option(help="seconds within which 95% of the answers end")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON document and nothing else")] = False,
 ) -> None:
@@ -57,33 +57,34 @@ def tune_(  # noqa: PLR0917  (options of a command line are named, never placed)
         raise typer.Exit(1)
 
 
-def the_limit(max_loss: str | None, max_usd_per_1k: float | None, max_latency_s: float | None) -> Limit:
+def the_limit(max_loss: str | None, max_usd_per_1k: str | None, max_latency_s: str | None) -> Limit:
     """Return the one bound that was given; ConfigError for none, several, or one out of range."""
-    wanted: dict[Kind, float | None] = {
-        "max_loss": None if max_loss is None else share(max_loss),
+    wanted: dict[Kind, str | None] = {
+        "max_loss": max_loss,
         "max_usd_per_1k": max_usd_per_1k,
         "max_latency_s": max_latency_s,
     }
-    given = [Limit(kind, most) for kind, most in wanted.items() if most is not None]
+    given = {kind: text for kind, text in wanted.items() if text is not None}
     if len(given) != 1:
         raise ConfigError(
             f"{len(given)} bounds given; give one of --max-loss 5%, --max-usd-per-1k 0.06, --max-latency-s 2"
         )
-    if not (math.isfinite(given[0].most) and given[0].most > 0):
-        raise ConfigError(f"--{given[0].kind.replace('_', '-')} {given[0].most:g}: give a number above 0")
-    return given[0]
+    ((kind, text),) = given.items()
+    most = _number(text)
+    if kind == "max_loss" and not 0 < most < 1:
+        raise ConfigError(f"--max-loss {text!r}: give a share between 0 and 1, as 5% or 0.05")
+    if (text.endswith("%") and kind != "max_loss") or not (math.isfinite(most) and most > 0):
+        raise ConfigError(f"--{kind.replace('_', '-')} {text!r}: give a number above 0")
+    return Limit(kind, most)
 
 
-def share(text: str) -> float:
-    """Read a share: 5% or 0.05."""
+def _number(text: str) -> float:
+    """Read a number or a percentage; NaN for neither."""
     number = text.strip().removesuffix("%")
     try:
-        value = float(number) / (100.0 if number != text.strip() else 1.0)
+        return float(number) / (100.0 if number != text.strip() else 1.0)
     except ValueError:
-        value = math.nan
-    if not 0 < value < 1:
-        raise ConfigError(f"--max-loss {text!r}: give a share between 0 and 1, as 5% or 0.05")
-    return value
+        return math.nan
 
 
 def composers(policy: Policy, virtual_model: str, known: Sequence[Entry]) -> tuple[Composer, Composer]:
@@ -205,7 +206,7 @@ def _shown(limit: Limit, found: Tuned) -> Table:
     title = f"what it does on {found.test_questions} test questions, 95% intervals"
     table = Table("", title=title, box=SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, one in found.shown.items():
         burden = () if is_money else (_percent(one.burden),)
         table.add_row(

@@ -9,7 +9,7 @@ from headrace.router.cascade.acceptance import CalibratedJudge
 from headrace.router.training.bootstrap import Bootstrap
 from headrace.router.training.compose import Composer
 from headrace.router.training.constrain import Arm, Limit
-from headrace.router.training.table import Answer, Entry
+from headrace.router.training.table import Entry
 from headrace.router.training.tune import (
     CASCADE,
     RISKS,
@@ -23,19 +23,7 @@ from headrace.router.training.tune import (
     usable,
     with_risk,
 )
-from tests.router.training.test_compose import LARGE, POLICY, SMALL, ByLength
-
-
-def answer(*, correct: bool, logprob: int, tokens: int) -> Answer:
-    return Answer(
-        correct=correct,
-        finish_reason="stop",
-        prompt_tokens=10,
-        tokens=tokens,
-        seconds=float(tokens),
-        evidence=[logprob] * tokens,
-        early_ms=[100] * tokens,
-    )
+from tests.router.training.test_compose import LARGE, POLICY, SMALL, ByLength, answer
 
 
 def entry(number: int, *, as_json: bool = False) -> Entry:
@@ -155,7 +143,7 @@ def test_the_coin_costs_what_the_cascade_costs() -> None:
 
     arms = {"always small": arm(0.2, 1000.0), "always large": arm(1.0, 9000.0), CASCADE: arm(0.8, 5000.0)}
     found = shown(Limit("max_loss", 0.1), arms, Bootstrap.of(np.arange(4), resamples=10))
-    coin = found["random at the cascade's cost"]
+    coin = found["random, equal cost"]
     assert coin.right_percent.value == pytest.approx(60.0)
     assert coin.usd_per_1k.value == pytest.approx(5.0)
     assert coin.burden.value == pytest.approx(0.4)
