@@ -23,14 +23,14 @@ _DIGITS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Implements contracts.DifficultyModel: `known` by text, for all other questions the served model."""
+    """Implements contracts.DifficultyModel: `known` by text without space around it, else the served model."""
 
     served: DifficultyModel
     known: Mapping[str, Difficulty]
 
     def judge(self, text: str) -> Difficulty:
         """Judge a question by a model that has not learned from it."""
-        return self.known.get(text) or self.served.judge(text)
+        return self.known.get(text.strip()) or self.served.judge(text)
 
 
 def write_held_out(path: Path, judged: Mapping[str, Difficulty], *, artefact: str) -> None:
@@ -52,7 +52,7 @@ def held_out(served: DifficultyModel, artefact: str, entries: Iterable[Entry], p
             )
         rows = content["questions"]
         known = {
-            one.text: Difficulty(float(value), domain, bool(unfamiliar))
+            one.text.strip(): Difficulty(float(value), domain, bool(unfamiliar))
             for one in entries
             if one.question_id in rows
             for value, domain, unfamiliar in [rows[one.question_id]]

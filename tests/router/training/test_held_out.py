@@ -22,7 +22,7 @@ def entry(name: str, text: str) -> Entry:
 def test_a_question_that_was_learned_from_is_judged_apart_all_others_as_served(tmp_path: Path) -> None:
     path = tmp_path / "held_out.json"
     write_held_out(path, {"a": Difficulty(0.25, "maths", unfamiliar=True)}, artefact="abc")
-    model = held_out(Served(), "abc", [entry("a", "one?"), entry("b", "two?")], path)
+    model = held_out(Served(), "abc", [entry("a", " one?\n"), entry("b", "two?")], path)
     assert model.judge("one?") == Difficulty(0.25, "maths", unfamiliar=True)
     assert model.judge("two?").domain == "served two?"
 
@@ -31,7 +31,7 @@ def test_the_packaged_file_belongs_to_the_packaged_artefact_and_covers_the_calib
     served = load()
     entries = [one for one in read_table(split="calibration") if not one.as_json]
     model = held_out(served, served.sha256, entries)
-    assert set(model.known) == {one.text for one in entries}
+    assert set(model.known) == {one.text.strip() for one in entries}
     assert not {one.question_id for one in read_table(split="test")} & set(
         json.loads(PACKAGED.read_text())["questions"]
     )
