@@ -11,7 +11,9 @@ import msgspec
 
 Scalar = str | float | bool
 Attributes = Mapping[str, Scalar]
+Form = Literal["text", "markdown", "records", "code"]
 CompareOp = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+SearchMode = Literal["hybrid", "lexical", "dense"]
 
 
 class Compare(msgspec.Struct, frozen=True, tag_field="kind", tag="compare"):
@@ -49,13 +51,13 @@ class Chunk(msgspec.Struct, frozen=True):
 class Converted(msgspec.Struct, frozen=True):
     """A file as text: what chunks are cut from, and their offsets count in.
 
-    form: how the text is built (records: one a line). pages: where each page begins in text, empty where there are none.
+    form: how the text is built (records: one a line). pages: where each page begins in text, if there are any.
     """
 
     name: str
     sha256: str
     text: str
-    form: Literal["text", "markdown", "records", "code"] = "text"
+    form: Form = "text"
     pages: tuple[int, ...] = ()
 
 
@@ -106,13 +108,30 @@ class Hit(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """What to look for. min_score: hits under it are left out. rerank: None leaves it to the collection's setting."""
+    """What to look for. min_score: hits under it are left out. rerank: None leaves it to the collection's setting.
+
+    mode: by words, by vectors, or by both; by words alone nothing is embedded, so it is cheap.
+    """
 
     text: str
     k: int = 10
     where: Filter | None = None
     min_score: float = 0.0
     rerank: bool | None = None
+    mode: SearchMode = "hybrid"
+
+
+class FileSearch(msgspec.Struct, frozen=True):
+    """OpenAI's `file_search` as a chat request carries it; None leaves a figure to whoever answers.
+
+    collections: public ids (`vs_...`) of the caller's own. is_forced: search first, whatever a model would have done.
+    """
+
+    collections: tuple[str, ...]
+    k: int | None = None
+    where: Filter | None = None
+    min_score: float | None = None
+    is_forced: bool = False
 
 
 class EmbedderId(msgspec.Struct, frozen=True):
