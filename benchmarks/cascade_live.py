@@ -1,4 +1,4 @@
-"""Does the cascade of the default tiers pay? Accuracy, cost and latency against every plain alternative.
+"""Does the cascade of the default tiers pay? Accuracy, cost, latency and energy against every plain alternative.
 
 `make bench NAME=cascade_live`. Every tier answered every test question once, greedily, 32 in flight (the packaged
 record, made by `headrace router collect` and `compact`); all strategies are composed from that record, none of its test
@@ -19,12 +19,14 @@ from typing import Final
 
 import aiohttp
 
-from benchmarks.cascade.replay import Replay, Result, cards_by_model, oracle, random_mix, single, thresholded
+from benchmarks.cascade.energy import energy_j, joules_per_token
+from benchmarks.cascade.hindsight import thresholded
 from benchmarks.cascade.ttft import Paired, measure
 from benchmarks.overhead import host
 from headrace.gateway.settings.load import load as load_settings
 from headrace.router.cascade.acceptance import load as load_judge
 from headrace.router.difficulty.model import load as load_difficulty
+from headrace.router.training.compose import Composer, Result, cards_by_model, oracle, random_mix, single
 from headrace.router.training.table import Entry, read_table
 
 HERE: Final = Path(__file__).parent
@@ -76,17 +78,17 @@ def plain(entries: Iterable[Entry]) -> list[Entry]:
     return [one for one in entries if not one.as_json and {SMALL, LARGE} <= one.answers.keys()]
 
 
-def strategies(entries: Sequence[Entry], replay: Replay) -> dict[str, list[Result]]:
+def strategies(entries: Sequence[Entry], composer: Composer) -> dict[str, list[Result]]:
     """Return every strategy's results, in the order of the questions."""
-    cards = cards_by_model(replay.policy)
+    cards = cards_by_model(composer.policy)
     small, large = cards[SMALL], cards[LARGE]
-    cascade = [replay.cascade(one) for one in entries]
+    cascade = [composer.cascade(one) for one in entries]
     budget = statistics.fmean(one.cost_microusd for one in cascade)
     return {
         "always small": [single(one, small) for one in entries],
         "always large": [single(one, large) for one in entries],
-        "rules only": [replay.rules_only(one) for one in entries],
-        BEST_RULE: thresholded(entries, lambda one: replay.features(one).difficulty, small, large, budget),
+        "rules only": [composer.rules_only(one) for one in entries],
+        BEST_RULE: thresholded(entries, lambda one: composer.features(one).difficulty, small, large, budget),
         CASCADE: cascade,
         "oracle": [oracle(one, (small, large)) for one in entries],
     }
@@ -144,10 +146,13 @@ def _figures(found: Sequence[Result]) -> dict[str, Statistic]:
     def accuracy(rows: Sequence[int]) -> float:
         return 100 * statistics.fmean(found[row].right for row in rows)
 
+    joules = joules_per_token()
+    energy = [energy_j(one, joules) for one in found]
     return {
         "accuracy_percent": accuracy,
         "cost_microusd": lambda rows: statistics.fmean(found[row].cost_microusd for row in rows),
         "latency_s": lambda rows: statistics.fmean(found[row].seconds for row in rows),
+        "energy_j": lambda rows: statistics.fmean(energy[row] for row in rows),
         "small_share_percent": lambda rows: 100 * statistics.fmean(found[row].model == SMALL for row in rows),
         "drafts_per_question": lambda rows: statistics.fmean(found[row].drafts for row in rows),
     }
@@ -156,18 +161,26 @@ def _figures(found: Sequence[Result]) -> dict[str, Statistic]:
 def _against(results: Mapping[str, Sequence[Result]]) -> dict[tuple[str, str], Statistic]:
     """Return what is told of the cascade against others; a random mix is worked out, not drawn."""
     small, large, cascade = results["always small"], results["always large"], results[CASCADE]
-    accuracy = {name: _figures(found)["accuracy_percent"] for name, found in results.items()}
+    figures = {name: _figures(found) for name, found in results.items()}
+    accuracy = {name: found["accuracy_percent"] for name, found in figures.items()}
 
-    def mixed(rows: Sequence[int]) -> float:
-        low, high, mine = (statistics.fmean(one[row].cost_microusd for row in rows) for one in (small, large, cascade))
-        return random_mix((low, high), mine, (accuracy["always small"](rows), accuracy["always large"](rows)))
+    def mix(figure: str) -> Statistic:
+        low, high = figures["always small"][figure], figures["always large"][figure]
+
+        def value(rows: Sequence[int]) -> float:
+            costs = [statistics.fmean(one[row].cost_microusd for row in rows) for one in (small, large, cascade)]
+            return random_mix((costs[0], costs[1]), costs[2], (low(rows), high(rows)))
+
+        return value
+
+    mixed = mix("accuracy_percent")
 
     def precision(rows: Sequence[int]) -> float:
         kept = [cascade[row].right for row in rows if cascade[row].model == SMALL]
         return 100 * statistics.fmean(kept) if kept else 100.0
 
     return {
-        (RANDOM, "accuracy_percent"): mixed,
+        **{(RANDOM, name): mix(name) for name in ("accuracy_percent", "cost_microusd", "latency_s", "energy_j")},
         (CASCADE, "minus_random_points"): lambda rows: accuracy[CASCADE](rows) - mixed(rows),
         (CASCADE, "minus_best_rule_points"): lambda rows: accuracy[CASCADE](rows) - accuracy[BEST_RULE](rows),
         (CASCADE, "minus_always_large_points"): lambda rows: accuracy[CASCADE](rows) - accuracy["always large"](rows),
@@ -234,8 +247,8 @@ def main() -> None:
     options = parser.parse_args()
     settings = load_settings()
     entries = plain(read_table(split="test"))
-    replay = Replay(settings.policy, VIRTUAL_MODEL, load_difficulty(), load_judge())
-    lines = tabulate(entries, strategies(entries, replay))
+    composer = Composer(settings.policy, VIRTUAL_MODEL, load_difficulty(), load_judge())
+    lines = tabulate(entries, strategies(entries, composer))
     if options.gateway and options.direct:
         easy = [one.text for one in entries if slice_of(one.kind) == "easy"][:LIVE_QUESTIONS]
         lines += live_lines(asyncio.run(_live(easy, options)))

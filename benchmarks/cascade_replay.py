@@ -14,13 +14,13 @@ from typing import Final
 import numpy as np
 
 from benchmarks.cascade import controls
-from benchmarks.cascade.bootstrap import Bootstrap
 from benchmarks.cascade.chosen import BUDGET, Aim, Run, Setup, guards, lift, run
 from benchmarks.cascade.long_table import Line, below_zero, write
 from benchmarks.cascade.question_side import Apart, predict_apart
 from benchmarks.cascade.record import Doubles, Record, read_record, read_sizes
 from benchmarks.cascade.staged import Outcome, Recipe, Trio, agreement, always
 from headrace.router.cascade.extract import extract_answer
+from headrace.router.training.bootstrap import Bootstrap
 from headrace.router.training.corpus import FOLDS, data_dir
 from headrace.router.training.design import Design
 

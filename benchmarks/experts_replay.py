@@ -15,13 +15,13 @@ from typing import Final
 import numpy as np
 
 from benchmarks.cascade import controls
-from benchmarks.cascade.bootstrap import Bootstrap
 from benchmarks.cascade.experts import gate, mean_costs, mean_rights, mean_rights_by_subject, vote
 from benchmarks.cascade.long_table import Line, write
 from benchmarks.cascade.question_side import predict_apart
 from benchmarks.cascade.record import Answers, Doubles, Record, read_record, read_sizes
 from benchmarks.cascade.staged import Outcome
 from headrace.router.cascade.extract import extract_answer
+from headrace.router.training.bootstrap import Bootstrap
 from headrace.router.training.corpus import data_dir
 from headrace.router.training.design import Design
 

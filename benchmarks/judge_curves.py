@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 
 from benchmarks.answer_side.recipes import PRESENT, RECIPES, Case, cases, right
-from benchmarks.cascade.bootstrap import Bootstrap
 from benchmarks.cascade.long_table import Line, write
 from benchmarks.cascade.record import Doubles
+from headrace.router.training.bootstrap import Bootstrap
 from headrace.router.training.metrics import group_numbers
 from headrace.router.training.table import models_of, read_table
 

@@ -9,6 +9,7 @@ from typing import Final
 from benchmarks.cascade.long_table import read
 from benchmarks.drawing.paper import Frame, Spot, draw
 from benchmarks.drawing.series import (
+    SPENT,
     cascade_panel,
     experts_panel,
     live_panel,
@@ -69,20 +70,21 @@ def draw_cascades(results: Path, pictures: Path) -> None:
 
 
 def draw_live(results: Path, pictures: Path) -> None:
-    """Draw quality against cost of the default tiers."""
+    """Draw quality against cost, time and energy of the default tiers."""
     rows = read_rows(results / "cascade_live.csv")
     labels = {
         "always small": Spot(9, 0),
-        "always large": Spot(-8, -10),
+        "always large": Spot(-8, 8),
         "oracle": Spot(9, 0),
-        "cascade": Spot(-8, 3),
-        "rules only": Spot(-8, -4),
-        "best rule": Spot(-8, 16),
-        "coin between small and large": Spot(110, 40, 0.0),
+        "cascade": Spot(9, -14),
+        "rules only": Spot(-8, 6),
+        "best rule": Spot(-8, 4),
+        "coin between small and large": Spot(115, 40, 0.0),
     }
-    frame = Frame("cost, micro-USD a question", "right, percent", "The default tiers, recorded answers", labels)
-    panels = [live_panel(rows, load, title) for load, title in (("all", "All questions"), ("easy", "Easy questions"))]
-    draw(panels, frame, pictures / "cascade-live.png")
+    frame = Frame("", "right, percent", "The default tiers, recorded answers, every draft paid, 95% intervals", labels)
+    slices = {"easy": "Easy questions", "all": "All questions"}
+    panels = [live_panel(rows, load, figure, title) for load, title in slices.items() for figure in SPENT]
+    draw(panels, frame, pictures / "cascade-live.png", columns=3)
 
 
 def draw_experts(results: Path, pictures: Path) -> None:

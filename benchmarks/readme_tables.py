@@ -50,6 +50,7 @@ CHOSEN: Final[dict[str, Sequence[Column]]] = {
         Column("right %, easy", "record", "easy", "accuracy_percent"),
         Column("cost µUSD", "record", "all", "cost_microusd"),
         Column("latency s, 32 in flight", "record", "all", "latency_s"),
+        Column("energy J, estimate", "record", "all", "energy_j"),
         Column("kept small %", "record", "all", "small_share_percent"),
         Column("points over random", "record", "all", "minus_random_points"),
         Column("first token ms, live", "live", "c1", "ttft_ms"),

@@ -1,4 +1,4 @@
-"""Tries whether `max_risk` keeps its promise, and thresholds for a budget keep the budget, on questions not seen.
+"""Tries whether `max_risk` keeps its promise on questions not seen.
 
 `make bench NAME=risk_control`, about two minutes. The promise: of the requests of a domain that reach a model, at most
 that share get a wrong answer kept. Rows "calibration then test" use the floors that calibration gives, once, on the
@@ -16,22 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.answer_side.recipes import PRESENT, RECIPES, cases, right
-from benchmarks.cascade.replay import cards_by_model, cost_of, random_mix
 from benchmarks.overhead import host
-from headrace.contracts.models import ModelCard
-from headrace.gateway.settings.load import load, packaged
 from headrace.router.cascade.acceptance import RUNNING, WHOLE
-from headrace.router.cascade.risk import RiskCurve
+from headrace.router.cascade.risk import NEVER, RiskCurve
 from headrace.router.training.answer_metrics import bootstrapped, ece
 from headrace.router.training.calibrate import fit
-from headrace.router.training.constrain import (
-    ALL,
-    NONE,
-    Draft,
-    realised,
-    threshold_for_cost,
-    threshold_for_latency,
-)
 from headrace.router.training.risk_control import Scored, cross_fitted, risk_curves, score
 from headrace.router.training.table import Entry, models_of, read_table
 
@@ -39,8 +28,6 @@ RESULT: Final = Path(__file__).parent / "results" / "risk_control.csv"
 RISKS: Final = (0.05, 0.1, 0.2)
 RESAMPLES: Final = 1000
 CALIBRATION_SHARE: Final = 0.6
-BUDGETS: Final = (0.3, 0.5, 0.7, 0.9)  # of what always-large costs
-LATENCY_SHARE: Final = 0.95
 SEED: Final = 20261122
 ONCE: Final = "calibration then test"
 OFTEN: Final = "1,000 resamples"
@@ -72,7 +59,7 @@ def value_of(one: Scored, mode: str) -> float:
 
 def kept(tested: Sequence[Scored], mode: str, floors: Mapping[str, float]) -> Kept:
     """Apply a floor a domain; a domain without one keeps nothing."""
-    chosen = [one for one in tested if value_of(one, mode) > floors.get(one.domain, ALL)]
+    chosen = [one for one in tested if value_of(one, mode) > floors.get(one.domain, NEVER)]
     return Kept(sum(not one.right for one in chosen) / len(tested), len(chosen) / len(tested))
 
 
@@ -134,65 +121,6 @@ def honesty_rows(calibration: Sequence[Entry], test: Sequence[Entry], model: str
         yield (*place, *(f"{one:.4f}" for one in (seen.value, seen.low, seen.high)))
 
 
-def budget_rows(
-    calibration: Sequence[Entry], test: Sequence[Entry], pair: tuple[str, str], cards: Mapping[str, ModelCard]
-) -> Iterator[Row]:
-    """Yield what floors chosen for a budget of money or time on the calibration split make of the test split."""
-    known = drafts(calibration, cross_fitted(calibration, fit), pair, cards)
-    tested = drafts(test, score(test, fit(calibration)), pair, cards)
-    large_cost = float(np.mean([one.other_cost for one in known]))
-    small, mixed = realised(tested, NONE), realised(tested, ALL)
-    ends = (small.cost, float(np.mean([one.other_cost for one in tested])))
-    rights = (small.right, mixed.right)
-    limits = {"all kept": NONE, "all escalated": ALL}
-    limits |= {f"cost {share:.0%} of large": threshold_for_cost(known, share * large_cost) for share in BUDGETS}
-    longest = realised(known, ALL, share=LATENCY_SHARE).seconds
-    limits |= {
-        f"p95 {share:.0%} of escalating all": threshold_for_latency(known, share * longest, share=LATENCY_SHARE)
-        for share in BUDGETS
-    }
-    for name, floor in limits.items():
-        found, chosen = realised(tested, floor, share=LATENCY_SHARE), realised(known, floor, share=LATENCY_SHARE)
-        place = ("budget", " then ".join(pair), WHOLE, "all", name, "", str(len(tested)))
-        figures = {
-            "floor": floor,
-            "right": found.right,
-            "right_of_random_mix_at_this_cost": random_mix(ends, found.cost, rights),
-            "cost_share_of_large": found.cost / ends[1],
-            "cost_share_of_large_when_chosen": chosen.cost / large_cost,
-            "p95_s": found.seconds,
-            "p95_s_when_chosen": chosen.seconds,
-            "escalated": found.escalated,
-        }
-        for figure, value in figures.items():
-            yield (*place, figure, f"{value:.4f}", "", "")
-
-
-def drafts(
-    entries: Sequence[Entry], scored: Iterable[Scored], pair: tuple[str, str], cards: Mapping[str, ModelCard]
-) -> list[Draft]:
-    """Return the outcomes of a pair of models on plain questions, scored as whole answers."""
-    small, large = pair
-    chance = {one.question_id: one.whole for one in scored if one.model == small}
-    found = []
-    for entry in entries:
-        if entry.as_json or not {small, large} <= entry.answers.keys():
-            continue
-        mine, theirs = entry.answers[small], entry.answers[large]
-        found.append(
-            Draft(
-                score=chance.get(entry.question_id, 0.0),
-                right=mine.correct,
-                cost=cost_of(cards[small], mine),
-                seconds=mine.seconds,
-                other_right=theirs.correct,
-                other_cost=cost_of(cards[large], theirs),
-                other_seconds=theirs.seconds,
-            )
-        )
-    return found
-
-
 def _kept_rows(place: Row, found: Kept) -> Iterator[Row]:
     figures = (
         ("wrong_and_kept", found.wrong_and_kept),
@@ -225,20 +153,15 @@ def _partitions(scored: Sequence[Scored]) -> Iterator[tuple[list[Scored], list[S
 
 
 def main() -> None:
-    """Try the promise and the budgets, and write the table."""
+    """Try the promise and write the table."""
     calibration, test = (read_table(split=split) for split in ("calibration", "test"))
     models = models_of(calibration)
-    cards = cards_by_model(load(packaged().with_name("three-tier.yaml")).policy)
-    ordered = sorted(models, key=lambda model: cards[model].price.output_usd_per_mtok)
     rows: list[Row] = []
     for model in models:
         rows += honesty_rows(calibration, test, model)
         rows += once_rows(calibration, test, model)
         rows += often_rows([*calibration, *test], model)
         print(f"{model}: {len(rows)} rows so far", flush=True)
-    for number, small in enumerate(ordered):
-        for large in ordered[number + 1 :]:
-            rows += budget_rows(calibration, test, (small, large), cards)
     stamp = {"date": host.now(), "commit": host.commit(), "device": host.device(), "versions": host.versions("numpy")}
     with RESULT.open("w", newline="") as sink:
         out = csv.writer(sink, lineterminator="\n")

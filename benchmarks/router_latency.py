@@ -3,7 +3,7 @@
 `make bench NAME=router_latency`, under a minute. One thread on one core; every call is timed by itself after a warm-up,
 in 20 rounds over the same questions. `rules`: features, difficulty and plan of the default policy. `quality`: predicted
 quality of two backends. `both`: a policy whose rule weighs quality. Other load on the machine is part of what is
-measured, so the quietest round is given beside all of them.
+measured, so beside the time that passes stand the time on the processor and, of both, the quietest round.
 """
 
 import csv
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.overhead import host
 from headrace.contracts.chat import ChatCall, Message
@@ -34,6 +35,7 @@ MOST_CHARS: Final = 2000
 QUESTIONS: Final = 100
 ROUNDS: Final = 20
 MICRO: Final = 1e6
+FIGURES: Final = ("p50_us", "p99_us", "quietest_p50_us", "cpu_p50_us", "cpu_p99_us", "cpu_quietest_p50_us")
 
 
 def main() -> None:
@@ -43,7 +45,7 @@ def main() -> None:
     policy, difficulty = load_settings(packaged("default")).policy, load_difficulty()
     quality = BackendQuality(load_quality(), policy.cards)
 
-    def decide(text: str, predict: Callable[[str], Mapping[str, float]] | None) -> None:
+    def decide(text: str, predict: BackendQuality | None) -> None:
         call = ChatCall(model="headrace/auto", endpoint="chat", messages=(Message("user", text),), wire={})
         features = extract(call, difficulty, principal=ANONYMOUS, headers={}, quality=predict)
         make_plan(policy, call, features, is_live=lambda _: True, is_calibrated=lambda *_: True)
@@ -56,16 +58,15 @@ def main() -> None:
     stamp = {"date": host.now(), "commit": host.commit(), "device": host.device(), "versions": host.versions("numpy")}
     with RESULT.open("w", encoding="utf-8", newline="") as sink:
         table = csv.writer(sink, lineterminator="\n")
-        table.writerow([*stamp, "part", "length", "questions", "rounds", "p50_us", "p99_us", "quietest_p50_us"])
+        table.writerow([*stamp, "part", "length", "questions", "rounds", *FIGURES])
         for length, bounds in LENGTHS.items():
             texts = _texts(*bounds)
             for name, part in parts.items():
                 rounds = np.array([_timed(part, texts) for _ in range(ROUNDS + 1)][1:]) * MICRO
-                p50, p99 = np.percentile(rounds, [50, 99])
-                quietest = float(np.median(rounds, axis=1).min())
-                figures = [f"{one:.0f}" for one in (p50, p99, quietest)]
+                figures = [f"{one:.0f}" for clock in (0, 1) for one in _figures(rounds[..., clock])]
                 table.writerow([*stamp.values(), name, length, len(texts), ROUNDS, *figures])
-                sys.stdout.write(f"{name}, {length}: p50 {p50:.0f} us, p99 {p99:.0f} us, quietest {quietest:.0f} us\n")
+                said = ", ".join(map(" ".join, zip(FIGURES, figures, strict=True)))
+                sys.stdout.write(f"{name}, {length}: {said}\n")
 
 
 def _texts(least: int, most: int) -> list[str]:
@@ -73,13 +74,20 @@ def _texts(least: int, most: int) -> list[str]:
     return [row["question"][:MOST_CHARS] for row in rows if least <= len(row["question"]) <= most][:QUESTIONS]
 
 
-def _timed(part: Callable[[str], object], texts: Sequence[str]) -> list[float]:
+def _timed(part: Callable[[str], object], texts: Sequence[str]) -> list[tuple[float, float]]:
+    """Return the seconds that passed and those on the processor, call by call."""
     taken = []
     for text in texts:
-        started = time.perf_counter()
+        started, started_cpu = time.perf_counter(), time.thread_time()
         part(text)
-        taken.append(time.perf_counter() - started)
+        taken.append((time.perf_counter() - started, time.thread_time() - started_cpu))
     return taken
+
+
+def _figures(rounds: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return the median and 99th percentile of all calls, and the median of the quietest round."""
+    p50, p99 = np.percentile(rounds, [50, 99])
+    return float(p50), float(p99), float(np.median(rounds, axis=1).min())
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class Revision:
     cascade: Cascade
     embedder: Embedder | None = None
     wants_rates: bool = False
-    quality: Callable[[str], Mapping[str, float]] | None = None
+    quality: Callable[[str, str], Mapping[str, float]] | None = None
 
     @property
     def policy(self) -> Policy:

@@ -24,6 +24,7 @@ TOKENS_PER_MESSAGE: Final = 5
 TOKENS_PER_CALL: Final = 3
 
 LANGUAGE_CHARS: Final = 600
+SCRIPT_SHARE: Final = 5  # one in so many characters tells the script
 
 NOTHING: Final[Mapping[str, float]] = {}
 
@@ -34,11 +35,11 @@ def extract(
     *,
     principal: Principal,
     headers: Mapping[str, str],
-    quality: Callable[[str], Mapping[str, float]] | None = None,
+    quality: Callable[[str, str], Mapping[str, float]] | None = None,
 ) -> Features:
     """Return the features of one request; `headers` are those that rules may see, names in lower case.
 
-    quality: predicts, from the judged text, how good each backend's answer is; None where no rule asks.
+    quality: predicts, from the judged text and its domain, how good each backend's answer is; None where no rule asks.
     """
     text = judged_text(call)
     difficulty = model.judge(text)
@@ -55,7 +56,7 @@ def extract(
         tenant=principal.tenant,
         metadata=call.metadata,
         headers=headers,
-        quality=quality(text) if quality is not None else NOTHING,
+        quality=quality(text, difficulty.domain) if quality is not None else NOTHING,
     )
 
 
@@ -94,16 +95,30 @@ def estimate_tokens(call: ChatCall) -> int:
 def guess_language(text: str) -> str:
     """Return a guess of the language as ISO 639-1, from script and frequent words; "und" when nothing tells."""
     seen = text[:LANGUAGE_CHARS]
-    if not seen.isascii():
+    wide = "" if seen.isascii() else _bytes(seen).translate(None, _ASCII).decode("utf-8", "surrogatepass")
+    enough = (len(seen) - seen.count(" ")) / SCRIPT_SHARE
+    if wide and len(wide) >= enough:
         for language, script in _SCRIPTS.items():
-            if len(script.findall(seen)) * 5 >= len(seen.replace(" ", "")):
+            if len(script.findall(wide)) >= enough:
                 return language
     votes = [0] * len(_LANGUAGES)
-    for word in _VOTERS.intersection(seen.lower().translate(_NO_LETTERS).split()):
+    for word in _VOTERS.intersection(_unmarked(seen.lower(), wide).split()):
         for index in _VOTES[word]:
             votes[index] += 1
     most = max(votes)
     return _LANGUAGES[votes.index(most)] if most else "und"
+
+
+def _unmarked(lowered: str, wide: str) -> str:
+    """Return the text with a blank for every mark; `wide` holds its characters beyond ASCII."""
+    text = _bytes(lowered).translate(_BLANK_MARKS).decode("utf-8", "surrogatepass")
+    for mark in _WIDE_MARKS.intersection(wide):
+        text = text.replace(mark, " ")
+    return text
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _context(earlier: tuple[Message, ...]) -> str:
@@ -120,7 +135,9 @@ def _text_tokens(text: str) -> int:
     return -(-(len(text) - wide) // CHARS_PER_TOKEN) + TOKENS_PER_WIDE_CHAR * wide
 
 
-_NO_LETTERS: Final = str.maketrans(dict.fromkeys("\"'.,;:!?()[]{}<>*_`¿¡«»“”„", " "))
+_ASCII: Final = bytes(range(128))
+_BLANK_MARKS: Final = bytes(ord(" ") if byte in b"\"'.,;:!?()[]{}<>*_`" else byte for byte in range(256))
+_WIDE_MARKS: Final = frozenset("¿¡«»“”„")
 # Japanese stands before Chinese: its texts hold Chinese characters too.
 _SCRIPTS: Final = {
     "ja": re.compile("[\u3040-\u30ff]"),

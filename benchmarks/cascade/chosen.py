@@ -13,11 +13,11 @@ from typing import Final, Literal
 
 import numpy as np
 
-from benchmarks.cascade.bootstrap import Bootstrap, lower_bound
 from benchmarks.cascade.controls import coin
 from benchmarks.cascade.question_side import Apart
 from benchmarks.cascade.record import Doubles, Record, Rows
 from benchmarks.cascade.staged import Outcome, Recipe, Trio, always, decide, join
+from headrace.router.training.bootstrap import Bootstrap, lower_bound
 from headrace.router.training.corpus import FOLDS
 
 Aim = Literal["margin", "budget", "coin"]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.cascade.bootstrap import measured, share_below_zero
 from benchmarks.cascade.record import Doubles
 from benchmarks.overhead import host
+from headrace.router.training.bootstrap import measured, share_below_zero
 from headrace.router.training.metrics import Interval
 
 PLACE: Final = ("set", "setup", "row", "figure")

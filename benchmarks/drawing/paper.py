@@ -89,7 +89,7 @@ def draw(panels: Sequence[Panel], frame: Frame, path: Path, *, columns: int = 2)
 
 def _draw_panel(axes: Axes, panel: Panel, frame: Frame, *, labelled: bool) -> None:
     axes.set_title(panel.title, fontsize=9.5, loc="left")
-    axes.set_xlabel(frame.x)
+    axes.set_xlabel(panel.x or frame.x)
     axes.set_ylabel(frame.y)
     axes.grid(visible=True, color="#eeeeee", linewidth=0.8)
     axes.set_axisbelow(True)

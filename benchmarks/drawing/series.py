@@ -18,6 +18,11 @@ LIVE_ROWS: Final = {
     "cascade": "cascade",
     "oracle": "oracle",
 }
+SPENT: Final = {
+    "cost_microusd": "cost, micro-USD a question",
+    "latency_s": "seconds a question, 32 in flight",
+    "energy_j": "energy a question, joules (estimate)",
+}
 JUDGES: Final = {
     "share right of the domain (trivial)": ("the domain alone", "plain"),
     "exp(mean log-probability), not calibrated": ("raw log-probability", "constant"),
@@ -37,10 +42,11 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One frame with its series."""
+    """One frame with its series. x: what its own x axis shows, empty for what the picture's show."""
 
     title: str
     series: tuple[Series, ...]
+    x: str = ""
 
 
 def cascade_panel(table: Table, source: str, setup: str, title: str) -> Panel:
@@ -118,8 +124,8 @@ def reliability_panel(table: Table, source: str, model: str, title: str) -> Pane
     return Panel(title, tuple(found))
 
 
-def live_panel(rows: Sequence[Mapping[str, str]], load: str, title: str) -> Panel:
-    """Return the recorded cascade of the default tiers; x: micro-USD a question, y: percent right."""
+def live_panel(rows: Sequence[Mapping[str, str]], load: str, figure: str, title: str) -> Panel:
+    """Return the recorded cascade of the default tiers; x: a figure of SPENT, a mean a question, y: percent right."""
     figures = {
         (row["row"], row["figure"]): Interval(*(float(row[name]) for name in ("p50", "low95", "high95")))
         for row in rows
@@ -130,11 +136,11 @@ def live_panel(rows: Sequence[Mapping[str, str]], load: str, title: str) -> Pane
         Series(
             label,
             roles.get(row, "constant" if row == "rules only" else "plain"),
-            (figures[row, "cost_microusd"].value,),
+            (figures[row, figure].value,),
             (figures[row, "accuracy_percent"],),
         )
         for row, label in LIVE_ROWS.items()
-        if (row, "cost_microusd") in figures
+        if (row, figure) in figures
     )
     ends = [one for one in points if one.role == "control"]
     coin = Series(
@@ -143,7 +149,7 @@ def live_panel(rows: Sequence[Mapping[str, str]], load: str, title: str) -> Pane
         tuple(one.x[0] for one in ends),
         tuple(one.y[0] for one in ends),
     )
-    return Panel(title, (coin, *points))
+    return Panel(title, (coin, *points), SPENT[figure])
 
 
 def _curve(table: Table, source: str, model: str, row: str, pen: tuple[str, str]) -> Series:

@@ -13,13 +13,21 @@ from headrace.contracts.policy import (
     LowConfidence,
     Policy,
     Probe,
+    Retrieve,
     Rule,
     Shadow,
     Tier,
     Use,
     VirtualModel,
 )
-from headrace.gateway.settings.edge import BackendEdge, ConfigEdge, LimitsEdge, PriceEdge, VirtualModelEdge
+from headrace.gateway.settings.edge import (
+    BackendEdge,
+    ConfigEdge,
+    LimitsEdge,
+    PriceEdge,
+    RetrieveEdge,
+    VirtualModelEdge,
+)
 from headrace.gateway.settings.problems import Keys, Report, nearest
 from headrace.gateway.settings.shapes import microusd
 from headrace.gateway.settings.tree import EngineBackend, UrlBackend
@@ -134,7 +142,7 @@ def _url(name: str, edge: BackendEdge, catalogue: Cards, report: Report) -> UrlB
     if missing:
         return None
     base = known or ModelCard(name, 0, frozenset(), Price(Decimal(0), Decimal(0)))
-    named = ModelCard(name, base.context_tokens, base.capabilities, base.price, base.family, upstream=edge.model or "")
+    named = ModelCard(name, base.context_tokens, base.capabilities, base.price, base.family, upstream=edge.model)
     card = _override(named, edge)
     return UrlBackend(id=name, model=edge.model, card=card, urls=tuple(edge.urls or ()), api_key=edge.api_key)
 
@@ -188,7 +196,14 @@ def _virtual_model(
         limits=_limits(edge.limits),
         affinity=Affinity(edge.affinity.key, edge.affinity.switch_margin),
         shadow=None if edge.shadow is None else Shadow(edge.shadow.to, edge.shadow.share, edge.shadow.max_in_flight),
+        retrieve=None if edge.retrieve is None else _retrieve(edge.retrieve),
     )
+
+
+def _retrieve(edge: RetrieveEdge) -> Retrieve:
+    named = edge.model_dump(exclude={"collection"})
+    collections = (edge.collection,) if isinstance(edge.collection, str) else tuple(dict.fromkeys(edge.collection))
+    return Retrieve(collections=collections, **named)
 
 
 def _limits(edge: LimitsEdge) -> Limits:

@@ -13,7 +13,8 @@ GROUPS: Final = ("all", "any", "not")
 NAMED: Final = frozenset({"metadata", "header"})
 MAX_PARTS: Final = 64
 
-_NUMBERS: Final = frozenset({"difficulty", "prompt_tokens", "turns"})
+_FRACTIONS: Final = frozenset({"difficulty", "retrieval_support"})
+_NUMBERS: Final = _FRACTIONS | {"prompt_tokens", "turns"}
 _FLAGS: Final = frozenset({"unfamiliar", "tools", "json"})
 _EQUALITY: Final[tuple[Operator, ...]] = ("eq", "in", "present")
 
@@ -129,7 +130,7 @@ def _comparisons(signal: Signal, name: str | None, ops: object, at: _At) -> Cond
 
 def _example(signal: Signal) -> str:
     if signal in _NUMBERS:
-        return "gt: 0.5" if signal == "difficulty" else "gt: 100"
+        return "gt: 0.5" if signal in _FRACTIONS else "gt: 100"
     return "eq: true" if signal in _FLAGS else "eq: word"
 
 
@@ -171,10 +172,10 @@ def _number(signal: Signal, value: object, at: _At) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         at.say(f"{signal} is compared with a number", "write a number, without quotes")
         return None
-    if signal == "difficulty" and not 0 <= value <= 1:
-        at.say(f"difficulty lies in 0..1, not {value}", "write a number from 0 to 1")
+    if signal in _FRACTIONS and not 0 <= value <= 1:
+        at.say(f"{signal} lies in 0..1, not {value}", "write a number from 0 to 1")
         return None
-    if signal != "difficulty" and (not isinstance(value, int) or value < 0):
+    if signal not in _FRACTIONS and (not isinstance(value, int) or value < 0):
         at.say(f"{signal} counts whole things, not {value}", "write a whole number from 0 on")
         return None
     return value

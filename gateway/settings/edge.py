@@ -112,6 +112,21 @@ class ShadowEdge(Edge):
     max_in_flight: int = Field(default=4, ge=1, le=1_000)
 
 
+class RetrieveEdge(Edge):
+    """Answer from documents: collections of one tenant, and how they are searched."""
+
+    collection: Name | Annotated[list[Name], Field(min_length=1, max_length=16)]
+    tenant: Name = "default"
+    k: int = Field(default=5, ge=1, le=50)
+    min_score: float = Field(default=0.0, ge=0, le=1)
+    when: Literal["always", "model", "auto"] = "always"
+    when_unsupported: Literal["answer", "refuse", "escalate"] = "answer"
+    min_support: float = Field(default=0.0, ge=0, le=1)
+    on_error: Literal["fail", "answer"] = "fail"
+    max_searches: int = Field(default=3, ge=1, le=10)
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+
 class VirtualModelEdge(Edge):
     """A name that clients use."""
 
@@ -121,6 +136,7 @@ class VirtualModelEdge(Edge):
     limits: LimitsEdge = LimitsEdge()
     affinity: AffinityEdge = AffinityEdge()
     shadow: ShadowEdge | None = None
+    retrieve: RetrieveEdge | None = None
 
 
 class EmbeddingsEdge(Edge):

@@ -210,6 +210,7 @@ class _Loader:
 
     def _embeddings(self, edge: ConfigEdge) -> None:
         if edge.embeddings is None:
+            self._retrieval(edge)
             return
         model, path = edge.embeddings.model, ("embeddings", "model")
         card = card_of(self.catalogue, model)
@@ -218,6 +219,13 @@ class _Loader:
             self.report(path, f"no catalogue model {model!r} is served", nearest(model, able))
         elif not _embeds(card):
             self.report(path, f"{model!r} does not embed", nearest(model, able))
+
+    def _retrieval(self, edge: ConfigEdge) -> None:
+        for name, model in edge.virtual_models.items():
+            if model.retrieve is not None:
+                what = "documents cannot be searched without a model that embeds"
+                cure = "add `embeddings: {model: all-minilm-l6-v2}`"
+                self.report(("virtual_models", name, "retrieve"), what, cure, at_key=True)
 
     def _keys_path(self, edge: ConfigEdge) -> tuple[Path, ...]:
         return () if edge.keys_file is None else (self.file.parent / Path(edge.keys_file).expanduser(),)

@@ -97,6 +97,7 @@ class System:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._artefacts = artefacts
+        self._hashes = dict(artefacts.hashes)
         self._processes = processes or Processes()
         self._environ = environ
         self._clock = asyncio.get_running_loop().time
@@ -176,6 +177,8 @@ class System:
     def _quality(self, policy: Policy) -> BackendQuality | None:
         """Return what predicts for the policy's backends; the log names those that are judged by their size."""
         found = quality_for(policy, self._artefacts.load_quality)
+        if found is not None:
+            self._hashes["quality"] = found.model.sha256
         for backend, basis in found.strangers.items() if found is not None else ():
             self.log.event("quality_from_size", backend=backend, basis=basis)
         return found
@@ -202,7 +205,7 @@ class System:
             metrics=self.metrics,
             log=self.log,
             tracer=self._tracer,
-            artefacts=self._artefacts.hashes,
+            artefacts=self._hashes,
             clock=self._clock,
         )
         return Pipeline(

@@ -66,16 +66,17 @@ class LinearDifficulty:
         self._curve_values: list[float] = [float(one) for one in curve["values"]]
         self._least_known_share: float = card["unfamiliar"]["least_known_share"]
         self._base_rate: float = card["base_rate"]
+        self._offsets: list[float] = arrays.get("offsets", np.zeros(len(self.domains))).tolist()
 
     def judge(self, text: str) -> Difficulty:
         """Judge the text of the question. An unfamiliar one is at least as hard as the average."""
         parts = self.parts(text)
-        value = self.calibrated(parts.score)
+        place = int(parts.domain_scores.argmax())
+        value = moved(self.calibrated(parts.score), self._offsets[place])
         unfamiliar = parts.known_share < self._least_known_share
         if unfamiliar:
             value = max(value, self._base_rate)
-        domain = self.domains[int(parts.domain_scores.argmax())]
-        return Difficulty(value=value, domain=domain, unfamiliar=unfamiliar, artefact=self.sha256[:12])
+        return Difficulty(value=value, domain=self.domains[place], unfamiliar=unfamiliar, artefact=self.sha256[:12])
 
     def parts(self, text: str) -> Judged:
         """Return the raw scores and the share of known words."""
@@ -95,6 +96,14 @@ class LinearDifficulty:
             return values[min(right, len(scores) - 1)]
         share = (score - scores[right - 1]) / (scores[right] - scores[right - 1])
         return values[right - 1] + share * (values[right] - values[right - 1])
+
+
+def moved(value: float, offset: float) -> float:
+    """Return a probability moved by an offset on the logit, which feedback may have taught for a domain."""
+    if not offset or not 0.0 < value < 1.0:
+        return value
+    odds = value / (1.0 - value) * math.exp(offset)
+    return odds / (1.0 + odds)
 
 
 def weigh(slots: Slots, idf: Floats) -> tuple[Rows, Floats, int]:
@@ -143,7 +152,13 @@ def _check(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> N
     if missing:
         raise ConfigError(f"difficulty card without {', '.join(missing)}; train it again")
     outputs = 1 + len(card["domains"])
-    shapes = {**_SHAPES, "word_weights": (TABLE_SIZE, outputs), "count_weights": (len(COUNT_NAMES), outputs)}
+    optional = {"offsets": (len(card["domains"]),)} if "offsets" in arrays else {}
+    shapes = {
+        **_SHAPES,
+        **optional,
+        "word_weights": (TABLE_SIZE, outputs),
+        "count_weights": (len(COUNT_NAMES), outputs),
+    }
     for name, shape in shapes.items():
         found = arrays[name].shape if name in arrays else None
         if found != shape:

@@ -94,15 +94,14 @@ def known_bits(word_hashes: U64) -> Bits:
 def _folded(text: str) -> bytes:
     """Return the text in lower case, one blank between words and round them all, as bytes.
 
-    Table look-ups and searches on bytes cost a tenth of splitting and joining; only blanks beyond ASCII need that.
+    Tables and searches on bytes cost a tenth of lowering, splitting and joining, which only capitals and blanks beyond
+    ASCII need.
     """
-    lowered = text.lower()
-    raw = lowered.encode("utf-8", "replace")
-    if not lowered.isascii():
-        wide = raw.translate(None, _ASCII).decode()
-        if "".join(wide.split()) != wide:
-            raw = " ".join(lowered.split()).encode("utf-8", "replace")
-    raw = raw.translate(_BLANKS)
+    raw = text.encode("utf-8", "replace")
+    wide = raw.translate(None, _ASCII).decode()
+    if "".join(wide.lower().split()) != wide:
+        raw = " ".join(text.lower().split()).encode("utf-8", "replace")
+    raw = raw.translate(_LOWERED)
     while b"  " in raw:
         raw = raw.replace(b"  ", b" ")
     return b" " + raw.strip(b" ") + b" "
@@ -134,6 +133,6 @@ def _is_word(byte: int) -> bool:
 _POWERS: Final = _powers(_PRIME)
 _INVERSES: Final = _powers(pow(_PRIME, -1, 2**64))
 _ASCII: Final = bytes(range(128))
-_BLANKS: Final = bytes(ord(" ") if byte < len(_ASCII) and chr(byte).isspace() else byte for byte in range(256))
+_LOWERED: Final = bytes(ord(" ") if byte in _ASCII and chr(byte).isspace() else byte for byte in range(256)).lower()
 _ONE_DIGIT: Final = bytes(ord("0") if chr(byte) in "0123456789" else byte for byte in range(256))
 _IS_WORD: Final = bytes(map(_is_word, range(256)))

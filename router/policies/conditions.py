@@ -7,10 +7,11 @@ from typing import Final, Literal, cast
 from headrace.contracts.policy import AllOf, AnyOf, Comparison, Condition, Not, Operator, Scalar, Signal
 from headrace.contracts.routing import Features
 
-Kind = Literal["fraction", "count", "flag", "text", "named"]
+Kind = Literal["fraction", "optional", "count", "flag", "text", "named"]
 
 KINDS: Final[Mapping[Signal, Kind]] = {
     "difficulty": "fraction",  # a number in 0..1
+    "retrieval_support": "optional",  # a number in 0..1, or absent
     "prompt_tokens": "count",  # whole numbers from 0
     "turns": "count",
     "unfamiliar": "flag",  # true or false

@@ -86,6 +86,8 @@ def signal_knobs(ask: Ask, model: VirtualModel, domains: Iterable[str]) -> Itera
             yield Dial(
                 "turns", ask.features.turns, _within(points, 1, MOST_TURNS), _turned(ask, "turns"), is_whole=True
             )
+        elif kind == "optional":
+            yield from _found(ask, signal, _numbers(wanted))
         elif kind == "flag":
             now = bool(getattr(ask.features, signal))
             yield Switch(signal, now, (not now,), _flagged(ask, signal))
@@ -133,6 +135,13 @@ def _tokens(ask: Ask, named: Iterable[float]) -> Dial:
     powers = {float(1 << power) for power in range(MOST_TOKENS.bit_length())}
     points = _within(_beside({*named, *contexts}) | powers, 1, MOST_TOKENS)
     return Dial("prompt_tokens", ask.features.prompt_tokens, points, _turned(ask, "prompt_tokens"), is_whole=True)
+
+
+def _found(ask: Ask, signal: Signal, named: Iterable[float]) -> Iterator[Dial]:
+    """Yield what was measured of this request; what was not measured stands nowhere and is not turned."""
+    now = getattr(ask.features, signal)
+    if now is not None:
+        yield Dial(signal, now, _within({*named, *_grid()}, 0.0, 1.0), _turned(ask, signal))
 
 
 def _price(ask: Ask, model: VirtualModel, rule: Rule, use: QualityAtCost | Experts) -> Dial:

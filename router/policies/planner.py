@@ -17,6 +17,7 @@ from headrace.router.policies.cost import expected_cost
 from headrace.router.policies.names import resolve
 from headrace.router.policies.panel import Seats, seat
 from headrace.router.policies.strategies import choose, keeps, pick, sticky_draw
+from headrace.router.policies.support import escalation
 from headrace.router.policies.survey import (
     Ask,
     IsCalibrated,
@@ -97,7 +98,7 @@ def _homes(policy: Policy, backends: tuple[str, ...]) -> tuple[Tier, ...]:
 
 def _routed(ask: Ask, model: VirtualModel) -> Plan:
     options = survey(ask, ask.policy.tiers, model.limits)
-    rule = _first_match(model, ask.features)
+    rule = escalation(ask.policy, model, ask.features) or _first_match(model, ask.features)
     if isinstance(rule.use, str):
         reasons = [f"rule {rule.id!r} chose {rule.use!r}"]
         start = nearest_able(rule.use, ask.policy, options)

@@ -153,8 +153,8 @@ def _samples(signal: Signal, constants: set[Scalar]) -> list[Scalar | None]:
     kind = KINDS[signal]
     if kind == "flag":
         return [False, True]
-    if kind == "fraction":
-        return [*_fraction_samples(_finite(constants))]
+    if kind in {"fraction", "optional"}:
+        return [*_fraction_samples(_finite(constants)), *([None] if kind == "optional" else [])]
     if kind == "count":
         return [*_count_samples(_finite(constants))]
     texts = {value for value in constants if isinstance(value, str)} | {""}

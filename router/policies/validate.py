@@ -144,7 +144,7 @@ def _comparison(here: Path, comparison: Comparison) -> Iterator[Problem]:
     elif comparison.op == "present":
         if not isinstance(comparison.value, bool):
             yield Problem(path, f"`present` got {comparison.value!r}", "use true or false")
-    elif comparison.op in ORDER and kind not in {"fraction", "count"}:
+    elif comparison.op in ORDER and kind not in {"fraction", "optional", "count"}:
         yield Problem(path, f"`{comparison.op}` on {comparison.signal}, which has no order", "use eq, in or present")
     else:
         for value in values:
@@ -159,7 +159,7 @@ def _misfit(kind: Kind, value: object) -> str:
             return "" if isinstance(value, bool) else "use true or false"
         case "text" | "named":
             return "" if isinstance(value, str) else "use text; put it in quotes"
-        case "fraction" | "count":
+        case "fraction" | "optional" | "count":
             return "" if is_number(value) and value == value else "use a number"  # noqa: PLR0124  (NaN is unequal to itself)
 
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from headrace.contracts.models import ModelCard
 from headrace.contracts.policy import BudgetPacing, Experts, Policy, QualityAtCost
-from headrace.router.quality.model import BILLION, LEAST_QUALITY, Candidate, QualityModel, size_in
+from headrace.router.difficulty.model import moved
+from headrace.router.quality.model import BILLION, LEAST_QUALITY, Candidate, QualityModel, plain, size_in
 
 MOST_QUALITY = 1.0 - LEAST_QUALITY
 MILLION: Final = 10**6
@@ -15,7 +16,7 @@ _MILLIONS: Final = re.compile(r"(?<![a-z0-9.])(\d{2,4})m(?![a-z0-9])", re.IGNORE
 
 
 class BackendQuality:
-    """Called with the text of a question, returns backend id -> predicted P(its answer is right), 0.01..0.99.
+    """Called with a question and its domain, returns backend id -> predicted P(its answer is right), 0.01..0.99.
 
     Empty for a question unlike all that training met: who weighs quality then falls back to difficulty.
     """
@@ -23,6 +24,7 @@ class BackendQuality:
     def __init__(self, model: QualityModel, cards: Mapping[str, ModelCard]) -> None:
         candidates = [candidate_of(card, model) for card in cards.values()]
         self.model = model
+        self._offsets = _offsets(model, cards)
         self._backends = tuple(cards)
         self._predictor = model.bind(candidates)
         self.strangers: Mapping[str, str] = {
@@ -31,13 +33,16 @@ class BackendQuality:
             if not model.knows(candidate)
         }
 
-    def __call__(self, text: str) -> Mapping[str, float]:
-        """Predict for every backend."""
+    def __call__(self, text: str, domain: str = "") -> Mapping[str, float]:
+        """Predict for every backend; what feedback taught of the domain is added."""
         predicted = self._predictor.predict(text)
         if not predicted.is_familiar:
             return {}
-        clipped = predicted.quality.clip(LEAST_QUALITY, MOST_QUALITY)
-        return dict(zip(self._backends, clipped.tolist(), strict=True))
+        quality: list[float] = predicted.quality.clip(LEAST_QUALITY, MOST_QUALITY).tolist()
+        offsets = self._offsets.get(domain)
+        if offsets is not None:
+            quality = [*map(moved, quality, offsets)]
+        return dict(zip(self._backends, quality, strict=True))
 
 
 def quality_for(policy: Policy, load: Callable[[], QualityModel]) -> BackendQuality | None:
@@ -63,6 +68,13 @@ def parameters_in(name: str) -> int:
     """Return the parameters that a model's name tells ("llama-3.1-8b", "SmolLM2-135M"), 0 if it tells none."""
     found = _MILLIONS.search(name)
     return size_in(name) or (int(found[1]) * MILLION if found is not None else 0)
+
+
+def _offsets(model: QualityModel, cards: Mapping[str, ModelCard]) -> dict[str, list[float]]:
+    """Return domain -> what to add to every backend's logit, for domains of which feedback taught any."""
+    taught = [model.offsets.get(plain(card.id), {}) for card in cards.values()]
+    domains = {domain for by_domain in taught for domain in by_domain}
+    return {domain: [by_domain.get(domain, 0.0) for by_domain in taught] for domain in domains}
 
 
 def basis(candidate: Candidate) -> str:

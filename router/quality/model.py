@@ -67,6 +67,7 @@ class QualityModel:
         self.sha256: str = card["weights_sha256"]
         self.panels: tuple[str, ...] = tuple(card["order"])
         self._arrays = arrays
+        self.offsets = _offsets(card, arrays)
 
     def knows(self, candidate: Candidate) -> tuple[str, ...]:
         """Return the panels that met the candidate."""
@@ -132,7 +133,8 @@ class Predictor:
         order = np.arange(self._trees_per_forest * forests).reshape(forests, -1).ravel(order="F")
         self._forest = Forest(*(model.array(name)[order] for name in ("features", "thresholds", "leaf_of")))
         self._centre, self._scale = model.array("centre"), model.array("scale")
-        self._gate = model.array("gate")
+        gate = model.array("gate")
+        self._gate_level, self._gate = gate[0], gate[1:]
         self._panel_centre, self._panel_scale = model.array("panel_centre"), model.array("panel_scale")
         self._most_distance: float = model.card["familiar"]["most_distance"]
 
@@ -156,12 +158,12 @@ class Predictor:
         """Return how far the shape is from the nearest panel: mean squared deviations, each at most 6 of its own."""
         away = np.abs((shape - self._panel_centre) * self._panel_scale)
         near = np.minimum(away, FAR)
-        return float(np.add.reduce(near * near, axis=1).min() / shape.size)
+        return float(np.minimum.reduce(np.add.reduce(near * near, axis=1)) / shape.size)
 
     def _likeness(self, even: Floats) -> Floats:
-        scores = self._gate[0] + even @ self._gate[1:]
-        chances = np.exp(scores - scores.max())
-        return np.asarray(chances / chances.sum(), dtype=np.float32)
+        scores = self._gate_level + even @ self._gate
+        chances = np.exp(scores - np.maximum.reduce(scores))
+        return np.asarray(chances / np.add.reduce(chances), dtype=np.float32)
 
     def _by_forest(self, shape: Floats) -> Floats:
         found = self._values.take(self._forest.leaf_numbers(shape), axis=0)
@@ -195,6 +197,15 @@ def load(path: Path | None = None) -> QualityModel:
         raise ConfigError(f"{folder}: {exc}; run `headrace router train --model quality`") from exc
 
 
+def _offsets(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, Mapping[str, float]]:
+    """Return plain model name -> domain -> what feedback taught to add to the logit of its quality; mostly empty."""
+    if "offsets" not in arrays:
+        return {}
+    taught = card["feedback"]
+    rows = [dict(zip(taught["domains"], row, strict=True)) for row in arrays["offsets"].tolist()]
+    return {plain(name): row for name, row in zip(taught["models"], rows, strict=True)}
+
+
 def _check(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     missing = [key for key in ("panels", "order", "skill", "pooled", "familiar", "weights_sha256") if key not in card]
     if missing:
@@ -216,6 +227,9 @@ def _check(card: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> N
         "panel_scale": (panels, width),
         "values.pooled": (card["pooled"]["leaves"], 2),
     }
+    if "offsets" in arrays:
+        taught = card.get("feedback", {})
+        shapes["offsets"] = (len(taught.get("models", ())), len(taught.get("domains", ())))
     for name, about in card["panels"].items():
         shapes[f"values.{name}"] = (about["leaves"], len(about["models"]))
     for name, shape in shapes.items():

@@ -205,7 +205,7 @@ def _choices(choices: Sequence[str], by_choice: Sequence[Sequence[bytes]], stem_
         mean,
         sizes[-1],
         spread / (mean + 1),
-        sum(_NUMBER.search(choice) is not None for choice in choices),
+        sum(_DIGIT.search(choice) is not None for choice in choices),
         sum(len(choice) < SHORT_CHOICE and _NUMBER_CHOICE.match(choice) is not None for choice in choices),
         sum(" of the above" in choice or "none of" in choice for choice in choices),
         sum(any(mark in choice for mark in "=^\\") for choice in choices),

@@ -47,7 +47,10 @@ class LoggedPlan(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One request that was planned. cost_microusd: every attempt together; total_s: until the client had it all."""
+    """One request that was planned. cost_microusd: every attempt together; total_s: until the client had it all.
+
+    artefacts: what judged it ("difficulty", "calibration") -> sha256.
+    """
 
     v: Literal[1]
     decision: str
@@ -60,6 +63,7 @@ class Entry(msgspec.Struct, frozen=True):
     attempts: tuple[Attempt, ...]
     cost_microusd: int
     total_s: float
+    artefacts: Mapping[str, str] = {}
 
     @property
     def answered_by(self) -> str | None:

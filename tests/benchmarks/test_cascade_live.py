@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks import cascade_live
-from benchmarks.cascade.replay import Result
 from benchmarks.cascade.ttft import Paired
 from benchmarks.cascade_live import (
     BEST_RULE,
@@ -17,6 +16,7 @@ from benchmarks.cascade_live import (
     slice_of,
     tabulate,
 )
+from headrace.router.training.compose import Result
 from headrace.router.training.table import Entry, read_table
 
 

@@ -3,9 +3,9 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from benchmarks.cascade.bootstrap import Bootstrap
 from benchmarks.cascade.question_side import predict_apart
 from benchmarks.cascade_replay import PLAIN, SOURCES, Source, setups, tabulate
+from headrace.router.training.bootstrap import Bootstrap
 from headrace.router.training.design import Design
 from headrace.router.training.metrics import Interval
 from tests.support.recorded import SIZE, hardness, setup_of

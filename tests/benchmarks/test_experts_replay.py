@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.cascade.bootstrap import Bootstrap
 from benchmarks.cascade.record import words
 from benchmarks.experts_replay import Pool, strategies, tabulate
+from headrace.router.training.bootstrap import Bootstrap
 from tests.support.recorded import SIZE, answers, hardness, setup_of
 
 EASY = hardness() < 0.5

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from benchmarks.answer_side.recipes import Case
-from benchmarks.cascade.bootstrap import Bootstrap
 from benchmarks.judge_curves import BINS, SHOWN, bins, risk_at, tabulate
+from headrace.router.training.bootstrap import Bootstrap
 from headrace.router.training.table import Answer, Entry
 
 CHANCE = np.array([0.9, 0.8, 0.7, 0.1])

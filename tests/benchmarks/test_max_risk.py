@@ -1,9 +1,9 @@
 import pytest
 
-from benchmarks.cascade.replay import Result
-from benchmarks.cascade_live import LARGE, SMALL, VIRTUAL_MODEL
-from benchmarks.max_risk import FIGURES, figures, fold_of, with_risk
+from benchmarks.cascade_live import LARGE, SMALL
+from benchmarks.max_risk import FIGURES, figures
 from headrace.gateway.settings.load import load, packaged
+from headrace.router.training.compose import Result
 from headrace.router.training.table import Answer, Entry
 
 
@@ -29,18 +29,3 @@ def test_the_random_mix_is_the_one_of_equal_cost() -> None:
     assert 50.0 < found["random_percent"] < 100.0
     assert found["minus_random_points"] == pytest.approx(100.0 - found["random_percent"])
     assert (found["kept"], found["right_when_kept_percent"]) == (2, 100.0)
-
-
-def test_another_risk_changes_nothing_else() -> None:
-    policy = load(packaged()).policy
-    low = with_risk(policy, 0.01).virtual_models[VIRTUAL_MODEL].on_low_confidence
-    before = policy.virtual_models[VIRTUAL_MODEL].on_low_confidence
-    assert low is not None
-    assert before is not None
-    assert (low.max_risk, low.probe, low.then) == (0.01, before.probe, before.then)
-
-
-def test_a_question_and_its_json_twin_are_in_one_fold() -> None:
-    plain = entry(1, small=True)
-    twin = Entry("q1#json", "fact", "?", as_json=True, origin="", license="", answers={})
-    assert fold_of(plain) == fold_of(twin)

@@ -1,19 +1,14 @@
-from decimal import Decimal
-
 import pytest
 
 from benchmarks import risk_control
 from benchmarks.risk_control import (
     CONFORMAL,
-    budget_rows,
-    drafts,
     floors,
     honesty_rows,
     kept,
     often_rows,
     once_rows,
 )
-from headrace.contracts.models import ModelCard, Price
 from headrace.router.training.risk_control import Scored
 from headrace.router.training.table import Entry
 from tests.benchmarks.answer_side.test_recipes import entry
@@ -63,27 +58,3 @@ def test_the_shipped_floors_are_tried_once_beside_the_plain_rule(table: list[Ent
 def test_calibration_lowers_the_calibration_error(table: list[Entry]) -> None:
     before, after = (float(row[8]) for row in honesty_rows(table[:80], table[80:], "m"))
     assert after < before
-
-
-def test_budgets_are_tried_on_questions_they_were_not_chosen_on(table: list[Entry]) -> None:
-    two = [
-        Entry(
-            one.question_id,
-            one.kind,
-            "?",
-            as_json=False,
-            origin="",
-            license="",
-            answers={**one.answers, "n": one.answers["m"]},
-        )
-        for one in table
-    ]
-    cards = {
-        name: ModelCard(name, 2048, frozenset(), Price(Decimal(0), Decimal(price)))
-        for name, price in (("m", 1), ("n", 9))
-    }
-    rows = list(budget_rows(two[:80], two[80:], ("m", "n"), cards))
-    share = {row[4]: float(row[8]) for row in rows if row[7] == "cost_share_of_large_when_chosen"}
-    assert share["cost 50% of large"] <= 0.5
-    assert share["all escalated"] > 1.0
-    assert drafts(table, [], ("m", "n"), cards) == []

@@ -6,28 +6,17 @@ from rich.console import Console
 
 from headrace.cli.explain import explanation_for
 from headrace.cli.explain_tables import show
+from tests.cli.test_explain import CONFIG
 
-CONFIG = """\
-version: 1
-backends:
-  s: {urls: ["http://127.0.0.1:9/v1"], model: small-1b, capabilities: [stream, logprobs], context_tokens: 4096,
-      price: {input_usd_per_mtok: 0.1, output_usd_per_mtok: 0.2}}
-  l: {urls: ["http://127.0.0.1:9/v1"], model: large-70b, capabilities: [stream, tools], context_tokens: 8192,
-      price: {input_usd_per_mtok: 1, output_usd_per_mtok: 2}}
-tiers: [{id: small, default: s}, {id: large, default: l}]
-virtual_models:
-  headrace/auto:
-    select:
-      - {id: long, when: {prompt_tokens: {gt: 500}}, use: large}
-      - {id: default, use: small}
-    limits: {max_attempts: 3}
-"""
+NAMED = CONFIG.replace("model: m, capabilities: [stream, logprobs]", "model: small-1b, capabilities: [stream]").replace(
+    "model: m, capabilities: [stream, tools]", "model: large-70b, capabilities: [stream]"
+)
 QUESTION = "What is the capital of France?"
 
 
 def shown(tmp_path: Path, question: str = QUESTION, use: str = "small", model: str = "headrace/auto") -> str:
     file = tmp_path / "headrace.yaml"
-    file.write_text(CONFIG.replace("use: small}", f"use: {use}}}"))
+    file.write_text(NAMED.replace("use: small}", f"use: {use}}}"))
     console = Console(record=True, width=80)
     show(*explanation_for(question, config=file, model=model), console)
     return console.export_text()

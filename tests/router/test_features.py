@@ -44,13 +44,13 @@ def test_every_signal_of_a_request_is_filled() -> None:
 def test_quality_is_predicted_from_the_judged_text_where_a_rule_asks() -> None:
     asked, seen = call(("system", "Be brief."), ("user", PLAN)), []
 
-    def quality(text: str) -> Mapping[str, float]:
-        seen.append(text)
+    def quality(text: str, domain: str) -> Mapping[str, float]:
+        seen.append((text, domain))
         return {"near": 0.25, "far": 0.75}
 
     features = extract(asked, Recorder(), principal=ANONYMOUS, headers={}, quality=quality)
     assert features.quality == {"near": 0.25, "far": 0.75}
-    assert seen == [PLAN]
+    assert seen == [(PLAN, features.domain)]
 
 
 def test_no_quality_is_predicted_where_no_rule_asks() -> None:
@@ -105,3 +105,10 @@ def test_the_language_is_guessed_from_script_and_frequent_words() -> None:
     assert guess_language("Столица Франции") == "ru"
     assert guess_language("12345 + 1") == "und"
     assert guess_language("") == "und"
+
+
+def test_marks_of_every_kind_stand_between_words_and_a_few_foreign_letters_tell_no_script() -> None:
+    assert guess_language("«¿Cuál» “es” „la„ capital,de(Francia)?") == "es"
+    assert guess_language("“Was”—ist das*und*warum") == "de"
+    assert guess_language("What does the sign 法 on that door mean to you?") == "en"
+    assert guess_language("a lone \ud800 surrogate is in the text") == "en"

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from headrace.contracts.retrieval import FileSearch
+
 JsonObject = dict[str, Any]
 Endpoint = Literal["chat", "completions"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
@@ -29,6 +31,8 @@ class ChatCall(msgspec.Struct, frozen=True):
     (values may be msgspec.Raw); it never holds model, stream, stream_options, logprobs or top_logprobs, which the
     backend sets itself from the fields below and from UpstreamCall.
     max_tokens: the client's bound on new tokens (max_completion_tokens wins over max_tokens), None = engine default.
+    file_search: the documents it wants to be answered from; never a part of `tools`, which are the client's own.
+    shows_hits: what was found comes back with the answer.
     """
 
     model: str
@@ -46,6 +50,8 @@ class ChatCall(msgspec.Struct, frozen=True):
     response_format: JsonObject | None = None
     metadata: Mapping[str, str] = {}
     user: str | None = None
+    file_search: FileSearch | None = None
+    shows_hits: bool = False
 
     @property
     def wants_json(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 from headrace.contracts.models import ModelCard
 
 Signal = Literal[
-    "difficulty", "domain", "unfamiliar", "prompt_tokens", "turns", "tools", "json", "language",
+    "difficulty", "domain", "unfamiliar", "prompt_tokens", "turns", "tools", "json", "language", "retrieval_support",
     "metadata", "header", "key", "tenant",
 ]  # fmt: skip
 Operator = Literal["eq", "in", "gt", "gte", "lt", "lte", "present"]
@@ -204,6 +204,28 @@ class Shadow:
 
 
 @dataclass(frozen=True, slots=True)
+class Retrieve:
+    """Answer from documents: the collections of one tenant, and how they are searched.
+
+    tenant: who owns the collections; every caller of the virtual model is answered from them. min_score: passages under
+    it are left out. when: for each request, when the model asks for it, or when it is likely to help.
+    when_unsupported: what becomes of a question with less `retrieval_support` than min_support, or with no passage at
+    all. on_error: what becomes of it when the search fails. max_searches: that a model may ask for in one request.
+    """
+
+    collections: tuple[str, ...]
+    tenant: str = "default"
+    k: int = 5
+    min_score: float = 0.0
+    when: Literal["always", "model", "auto"] = "always"
+    when_unsupported: Literal["answer", "refuse", "escalate"] = "answer"
+    min_support: float = 0.0
+    on_error: Literal["fail", "answer"] = "fail"
+    max_searches: int = 3
+    timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualModel:
     """A name clients use; it never changes for them."""
 
@@ -214,6 +236,7 @@ class VirtualModel:
     limits: Limits = field(default_factory=Limits)
     affinity: Affinity = field(default_factory=Affinity)
     shadow: Shadow | None = None
+    retrieve: Retrieve | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ AttemptOutcome = Literal[
     "cancelled",   # the client left
     "outvoted",    # a whole answer of an expert; another one's went to the client
     "consulted",   # a judge's word on the experts' answers
+    "searched",    # it asked for a search; the answer that follows went to the client
 ]  # fmt: skip
 CommitReason = Literal[
     "confident",       # probe: calibrated confidence reached the bar within k tokens
@@ -41,6 +42,8 @@ class Features(msgspec.Struct, frozen=True):
     """Every named signal a rule may ask for, computed once per request.
 
     quality: backend id -> predicted P(its answer is right), 0..1; no rule's signal; empty where nothing predicts it.
+    retrieval_support: how well what was retrieved supports an answer, 0..1; None where nothing was searched.
+    prompt_tokens: with what was retrieved.
     """
 
     difficulty: float
@@ -56,6 +59,7 @@ class Features(msgspec.Struct, frozen=True):
     metadata: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
     quality: Mapping[str, float] = {}
+    retrieval_support: float | None = None
 
 
 class LoggedFeatures(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,6 +79,7 @@ class LoggedFeatures(msgspec.Struct, frozen=True, omit_defaults=True):
     metadata: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
     quality: Mapping[str, float] = {}
+    retrieval_support: float | None = None
 
 
 class PreviousTurn(msgspec.Struct, frozen=True):

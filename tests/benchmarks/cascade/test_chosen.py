@@ -1,8 +1,8 @@
 import numpy as np
 
-from benchmarks.cascade.bootstrap import Bootstrap
 from benchmarks.cascade.chosen import BUDGET, PRICES, lift, run
 from benchmarks.cascade.staged import always
+from headrace.router.training.bootstrap import Bootstrap
 from tests.support.recorded import SIZE, hardness, setup_of
 
 EASY = hardness() < 0.8

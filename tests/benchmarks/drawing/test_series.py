@@ -55,8 +55,9 @@ def test_the_live_panel_draws_the_coin_between_its_ends(tmp_path: Path) -> None:
         for figure, value in (("cost_microusd", cost), ("accuracy_percent", right))
     ]
     (tmp_path / "live.csv").write_text(head + "".join(lines))
-    panel = live_panel(read_rows(tmp_path / "live.csv"), "all", "t")
+    panel = live_panel(read_rows(tmp_path / "live.csv"), "all", "cost_microusd", "t")
     assert panel.series[0].x == (7, 70)
+    assert "micro-USD" in panel.x
     assert [one.label for one in panel.series[1:]] == ["always small", "always large", "cascade"]
     assert panel.series[-1].y[0] == Interval(pytest.approx(72), 71, 73)
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.contracts.policy import Comparison
+from headrace.contracts.policy import Comparison, Retrieve
 from headrace.gateway.settings.build import card_of, served_ids
 from headrace.gateway.settings.tree import EngineBackend, UrlBackend
 from tests.support.config import SAMPLE, Cards, load_text, problems_of
@@ -92,3 +92,42 @@ def test_a_model_that_is_not_known_or_not_served_has_no_card(tmp_path: Path) -> 
 def test_references_cannot_be_named() -> None:
     assert "smollm2-135m-instruct" not in served_ids(Cards())
     assert "smollm2-135m-instruct-int8" in served_ids(Cards())
+
+
+RETRIEVING = SAMPLE.replace(
+    "    limits: {max_attempts: 3",
+    "    retrieve: {collection: handbook, k: 4, when: auto}\n    limits: {max_attempts: 3",
+)
+
+
+def test_a_virtual_model_names_its_documents(tmp_path: Path) -> None:
+    text = RETRIEVING + "embeddings: {model: all-minilm-l6-v2}\n"
+    retrieve = load_text(tmp_path, text).policy.virtual_models["headrace/auto"].retrieve
+    assert retrieve == Retrieve(("handbook",), k=4, when="auto")
+    several = text.replace("collection: handbook", "collection: [handbook, faq, handbook]")
+    found = load_text(tmp_path, several).policy.virtual_models["headrace/auto"].retrieve
+    assert found is not None
+    assert found.collections == ("handbook", "faq")
+
+
+def test_documents_need_a_model_that_embeds(tmp_path: Path) -> None:
+    problems = problems_of(tmp_path, RETRIEVING)
+    assert [problem.path for problem in problems] == ["virtual_models.headrace/auto.retrieve"]
+    assert "embeddings: {model: all-minilm-l6-v2}" in problems[0].cure
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path"),
+    [
+        ("k: 4", "k: 0", "k"),
+        ("k: 4", "k: 51", "k"),
+        ("when: auto", "when: sometimes", "when"),
+        ("when: auto", "min_score: 2", "min_score"),
+        ("when: auto", "when_unsupported: panic", "when_unsupported"),
+        ("when: auto", "timeout_s: 0", "timeout_s"),
+        ("when: auto", "wen: auto", "wen"),
+    ],
+)
+def test_a_bad_retrieve_is_told_at_its_key(tmp_path: Path, old: str, new: str, path: str) -> None:
+    problems = problems_of(tmp_path, RETRIEVING.replace(old, new))
+    assert f"virtual_models.headrace/auto.retrieve.{path}" in [problem.path for problem in problems]

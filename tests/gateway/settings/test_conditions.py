@@ -24,6 +24,7 @@ def read(value: object) -> tuple[Condition | None, list[tuple[Keys, str]]]:
         ({"tools": {"present": True}}, Comparison("tools", "present", value=True)),
         ({"header": {"X-Team": {"eq": "a"}}}, Comparison("header", "eq", "a", "x-team")),
         ({"metadata": {"Team": {"present": False}}}, Comparison("metadata", "present", value=False, name="Team")),
+        ({"retrieval_support": {"gte": 0.6}}, Comparison("retrieval_support", "gte", 0.6)),
         ({"not": {"json": {"eq": True}}}, Not(Comparison("json", "eq", value=True))),
         ({"any": [{"turns": {"gte": 4}}]}, AnyOf((Comparison("turns", "gte", 4),))),
         (
@@ -50,6 +51,7 @@ def test_conditions_are_read(value: object, condition: Condition) -> None:
         ({"difficulty": {"gt": "0.5"}}, ("when", "difficulty", "gt"), "compared with a number"),
         ({"difficulty": {"gt": True}}, ("when", "difficulty", "gt"), "compared with a number"),
         ({"difficulty": {"gt": 1.5}}, ("when", "difficulty", "gt"), "0..1"),
+        ({"retrieval_support": {"gt": -1}}, ("when", "retrieval_support", "gt"), "0..1"),
         ({"turns": {"gt": -1}}, ("when", "turns", "gt"), "whole things"),
         ({"domain": {"gt": 1}}, ("when", "domain", "gt"), "has no operator"),
         ({"domain": {"eq": 1}}, ("when", "domain", "eq"), "wants text"),

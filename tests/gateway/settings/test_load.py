@@ -76,7 +76,7 @@ def test_a_secret_never_shows_in_the_settings_text(tmp_path: Path) -> None:
         (" price: {", " prise: {", "prise: ", "backends.cloud.prise", "unknown key", "did you mean 'price'?"),
         ("output_usd_per_mtok: 1.80", "output_usd_per_mtok: -1", "-1}", "", "out of bounds", "at least 0"),
         ("keys_file: keys.yaml", "keys_file: none.yaml", "none.yaml", "keys_file", "cannot be read", "check the path"),
-        ("affinity: {", "retrieve: {collection: x}\n    affinity: {", "retrieve: ", "", "unknown key", "known here"),
+        ("affinity: {", "journal: {collection: x}\n    affinity: {", "journal: ", "", "unknown key", "known here"),
         (
             "aliases: {gpt-4o-mini: headrace/auto}",
             "aliases: {gpt: headrace/out}",

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from headrace.gateway.wiring.system import load_artefacts
+from headrace.router.quality.model import load as load_quality
 from tests.support.gateway import CONFIG, Running, ask, running, settings_for
 from tests.support.quality import UNLIKE
 from tests.support.upstream import Upstream
@@ -38,6 +39,10 @@ async def test_a_policy_that_weighs_quality_has_it_for_every_backend(
         assert plan["rule"] == "default"
         _, unlike, _ = await gateway.post("/v1/headrace/explain", ask(UNLIKE))
         assert unlike["features"]["quality"] == {}
+        _, _, headers = await gateway.post("/v1/chat/completions", ask("What is the capital of France?"))
+        record = await gateway.system._ledger.find(headers["x-headrace-decision"], "default")
+        assert record is not None
+        assert record["artefacts"]["quality"] == load_quality().sha256
         assert await gateway.is_healthy()
     told = [line for line in capfd.readouterr().err.splitlines() if "quality_from_size" in line]
     assert [name for name in ("s", "l") if any(f'"backend":"{name}"' in line for line in told)] == ["s", "l"]
@@ -49,6 +54,6 @@ async def test_a_reload_brings_predicted_quality_and_takes_it_away(
     gateway.system.swap(settings_for(tmp_path, small.url, large.url, WEIGHED))
     quality = gateway.system.revisions.current.quality
     assert quality is not None
-    assert quality("What is the capital of France?").keys() == {"s", "l"}
+    assert quality("What is the capital of France?", "knowledge").keys() == {"s", "l"}
     gateway.system.swap(gateway.settings)
     assert gateway.system.revisions.current.quality is None

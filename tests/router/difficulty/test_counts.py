@@ -1,4 +1,10 @@
+import math
+import re
+
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headrace.router.difficulty.counts import COUNT_NAMES, counts
 
@@ -29,3 +35,19 @@ def test_code_choices_and_other_scripts_show() -> None:
 
 def test_length_is_that_of_the_whole_text() -> None:
     assert counts("cut", 20_000)[COUNT_NAMES.index("length")] > counts("cut", 3)[COUNT_NAMES.index("length")]
+
+
+@given(
+    st.lists(st.sampled_from(["=>", "();", "```", "def ", "\nA. ", "\nB) ", "12", " ", "é", "$", "X"]) | st.text()).map(
+        "".join
+    )
+)
+def test_counts_are_those_of_searching_the_text_mark_by_mark(text: str) -> None:
+    marks = ("```", "def ", "return ", "import ", "class ", "function", "();", "#include", "SELECT ", "=>")
+    choices = {f"\n{letter}{mark} " for letter in "ABCD" for mark in ".)"}
+    found = named(text)
+    assert found["code_lines"] == pytest.approx(sum(mark in text for mark in marks) / 4)
+    assert found["choices"] == pytest.approx(sum(choice in text for choice in choices) / 4)
+    assert found["numbers"] == pytest.approx(math.log1p(len(re.findall("[0-9]+", text))) / 3)
+    assert found["operators"] == pytest.approx(math.log1p(sum(map(text.count, "+-*/^=<>%"))) / 4)
+    assert found["spaces"] == pytest.approx(math.log1p(sum(map(text.count, " \t\n"))) / 4)

@@ -1,3 +1,4 @@
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from headrace.contracts.errors import ConfigError
 from headrace.router.difficulty.artefact import write_artefact
 from headrace.router.difficulty.counts import COUNT_NAMES
-from headrace.router.difficulty.model import LinearDifficulty, known_share, load, unpacked, weigh
+from headrace.router.difficulty.model import LinearDifficulty, known_share, load, moved, unpacked, weigh
 from headrace.router.difficulty.ngrams import KNOWN_BITS, TABLE_SIZE, known_bits, ngrams
 
 HARD = "prove"
@@ -107,3 +108,10 @@ def test_the_packaged_artefact_is_quick() -> None:
         packaged.judge(text)
         times.append(time.thread_time() - started)
     assert min(times) < 0.001
+
+
+def test_an_offset_moves_the_logit_and_nothing_else() -> None:
+    assert moved(0.3, 0.0) == 0.3
+    assert moved(0.5, 1.0) == pytest.approx(1 / (1 + math.exp(-1)))
+    assert [moved(edge, 2.0) for edge in (0.0, 1.0)] == [0.0, 1.0]
+    assert moved(moved(0.3, 1.2), -1.2) == pytest.approx(0.3)

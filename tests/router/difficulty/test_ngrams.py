@@ -1,4 +1,6 @@
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headrace.router.difficulty.ngrams import (
     HEAD_CHARS,
@@ -59,3 +61,12 @@ def test_known_bits_stay_inside_their_table() -> None:
     bits = known_bits(ngrams("one two three four").word_hashes)
     assert bits.min() >= 0
     assert bits.max() < 1 << KNOWN_BITS
+
+
+@given(
+    st.lists(st.sampled_from(["A", "é", "É", "İ", "ΑΣ", "\u00a0", "\u2003", "\x1c", "\n ", "  ", "0"]) | st.text()).map(
+        "".join
+    )
+)
+def test_letters_and_blanks_of_every_script_are_folded(text: str) -> None:
+    assert np.array_equal(ngrams(text).slots, ngrams(" ".join(text.lower().split())).slots)

@@ -47,6 +47,19 @@ def test_a_flag_is_present_when_true_and_text_when_not_empty() -> None:
     assert holds(Comparison("turns", "present", value=True), features(turns=0))
 
 
+def test_support_is_present_only_where_something_was_searched() -> None:
+    strong, searched = (
+        Comparison("retrieval_support", "gte", 0.6),
+        Comparison("retrieval_support", "present", value=True),
+    )
+    assert not holds(strong, ASKED)
+    assert not holds(searched, ASKED)
+    nothing = features(retrieval_support=0.0)
+    assert holds(searched, nothing)
+    assert not holds(strong, nothing)
+    assert holds(strong, features(retrieval_support=0.6))
+
+
 def test_text_has_no_order() -> None:
     assert not holds(Comparison("domain", "gt", "a"), ASKED)
     assert not holds(Comparison("metadata", "gt", 1, "team"), ASKED)

@@ -57,6 +57,15 @@ def test_a_flag_takes_along_what_it_needs_of_a_model() -> None:
     assert knobs["json"].turned(True).call.wants_json  # noqa: FBT003  (same)
 
 
+def test_support_is_turned_where_something_was_searched() -> None:
+    strong = Comparison("retrieval_support", "gte", 0.6)
+    model = auto(select=(Rule("s", strong, "small"), Rule("d", None, "large")))
+    assert "retrieval_support" not in signals(model)
+    knob = signals(model, ask(model, retrieval_support=0.2))["retrieval_support"]
+    assert isinstance(knob, Dial)
+    assert (knob.now, 0.6 in knob.points) == (0.2, True)
+
+
 def test_a_domain_may_be_any_that_the_difficulty_model_knows() -> None:
     model = auto(select=(Rule("c", Comparison("domain", "in", ("code", "chat")), "large"), Rule("d", None, "small")))
     knob = signals(model, None, "maths", "chat")["domain"]

@@ -57,6 +57,12 @@ def test_an_absent_header_is_a_case_of_its_own() -> None:
     assert dead(there, Comparison("header", "present", value=False, name="x-fast"), None) == {}
 
 
+def test_absent_support_is_a_case_of_its_own() -> None:
+    strong, weak = Comparison("retrieval_support", "gte", 0.5), Comparison("retrieval_support", "lt", 0.5)
+    assert dead(strong, weak, None) == {}
+    assert list(dead(strong, weak, Comparison("retrieval_support", "present", value=False), None)) == ["r3"]
+
+
 def test_difficulty_ends_at_one() -> None:
     assert list(dead(difficulty("gt", 1.0), None)) == ["r0"]
 

@@ -1,9 +1,12 @@
 import math
+import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from headrace.router.quality.structure import MOST_CHARS, NAMES, structure
+from headrace.router.quality.structure import LONG_WORD, MOST_CHARS, NAMES, structure
 
 CHOSEN = (
     "Which of the following 2 statements is NOT true?\n"
@@ -18,6 +21,14 @@ ODD_TEXTS = {
     "megabyte": "x" * 1_000_000,
     "no letters": "\\{}[]%$/<>" * 400,
 }
+PIECES = st.lists(
+    st.sampled_from(
+        ["the", "don't", "which of the following", "MOST", "İß", "“", "x1999", " 1999.", "2024", "201", "1,200.50",
+         "3/4", "٣", "٣/٤", "12٣4", "%$", "\n", "\nA. ", "\nb) ", "\u00a0", "\ud800", "=^", "_", "{}", "法", " ", "  "]
+    )
+    | st.text(max_size=8),
+    max_size=40,
+).map("".join)  # fmt: skip
 
 
 def feature(text: str, name: str) -> float:
@@ -102,3 +113,39 @@ def test_what_stands_after_the_first_characters_counts_by_its_length_alone() -> 
     assert (one == other).all()
     chars = NAMES.index("chars")
     assert np.flatnonzero(one != structure(start)).tolist() == [chars]
+
+
+@given(PIECES)
+def test_tables_of_bytes_count_what_patterns_count_in_characters(text: str) -> None:
+    seen = text.strip()[:MOST_CHARS].lower()
+    stem = re.split(r"\n[a-j][.)] ?", seen)[0]
+    words = re.findall(r"[a-z']+", stem)
+    numbers = re.findall(r"\d+(?:[.,]\d+)*", stem)
+    expected = {
+        "stem_words": len(words),
+        "single_letters": sum(len(word) == 1 for word in words),
+        "numbers": len(numbers),
+        "longest_number": max(map(len, numbers), default=0),
+        "fractions": len(re.findall(r"\d/\d", stem)),
+        "dates": len(re.findall(r"\b(?:1\d|20)\d\d\b", seen)),
+        "quotes": stem.count('"') + stem.count("“"),
+        "question_marks": stem.count("?"),
+        "operators": sum(map(stem.count, "=<>^+*/")),
+        "dollars": stem.count("$"),
+        "non_ascii": sum(not character.isascii() for character in seen),
+        "superlatives": words.count("most"),
+        "articles": sum(map(words.count, ("the", "a", "an", "of"))),
+    }
+    shape = structure(text)
+    for name, count in expected.items():
+        assert math.expm1(float(shape[NAMES.index(name)])) == pytest.approx(count, rel=1e-5), name
+
+
+@given(PIECES.filter(lambda text: not re.search(r"\n[a-jA-J][.)]", text)))
+def test_the_lengths_of_words_are_those_of_the_words_one_by_one(text: str) -> None:
+    sizes = [len(word) for word in re.findall(r"[a-z']+", text.strip()[:MOST_CHARS].lower())]
+    assert feature(text, "words") == pytest.approx(len(sizes), rel=1e-5)
+    assert feature(text, "longest_word") == pytest.approx(max(sizes, default=0), rel=1e-5)
+    assert feature(text, "word_chars") == pytest.approx(sum(sizes) / max(len(sizes), 1), rel=1e-5)
+    long = sum(size >= LONG_WORD for size in sizes)
+    assert feature(text, "long_words") == pytest.approx(long / max(len(sizes), 1), rel=1e-5)

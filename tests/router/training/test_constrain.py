@@ -1,49 +1,73 @@
+import numpy as np
 import pytest
 
-from headrace.router.training.constrain import (
-    ALL,
-    NONE,
-    Draft,
-    realised,
-    threshold_for_cost,
-    threshold_for_latency,
-)
+from headrace.router.training.bootstrap import Bootstrap
+from headrace.router.training.compose import Result
+from headrace.router.training.constrain import LATE_SHARE, Arm, Limit, choose, nearest, tried
 
-DRAFTS = [
-    Draft(
-        score=n / 10, right=n >= 5, cost=1.0, seconds=0.1, other_right=True, other_cost=10.0, other_seconds=float(n + 1)
-    )
-    for n in range(10)
-]
+QUESTIONS = 200
+LARGE = Arm(np.ones(QUESTIONS), np.full(QUESTIONS, 100.0), np.full(QUESTIONS, 5.0))
+BOOTSTRAP = Bootstrap.of(np.arange(QUESTIONS), resamples=300)
 
 
-def test_the_ends_are_the_two_tiers() -> None:
-    kept, escalated = realised(DRAFTS, NONE), realised(DRAFTS, ALL)
-    assert (kept.right, kept.cost, kept.escalated) == (0.5, 1.0, 0.0)
-    assert (escalated.right, escalated.cost, escalated.escalated) == (1.0, 11.0, 1.0)
+def kept(share: float) -> Arm:
+    """Return a cascade that keeps a share of cheap, quick drafts, a fifth of them wrong."""
+    drafts = np.arange(QUESTIONS) < share * QUESTIONS
+    wrong = drafts & (np.arange(QUESTIONS) % 5 == 0)
+    return Arm(1.0 - wrong, np.where(drafts, 10.0, 110.0), np.where(drafts, 1.0, 6.0))
 
 
-@pytest.mark.parametrize("budget", [1.0, 2.0, 4.5, 6.0, 10.9])
-def test_a_budget_is_used_up_and_not_passed(budget: float) -> None:
-    floor = threshold_for_cost(DRAFTS, budget)
-    found = realised(DRAFTS, floor)
-    assert found.cost <= budget < found.cost + 1.0
-    assert floor < ALL
+ARMS = {risk: kept(5 * risk) for risk in (0.01, 0.02, 0.05, 0.1, 0.2)}
 
 
-def test_a_budget_beyond_everything_escalates_all_and_one_below_everything_nothing() -> None:
-    assert threshold_for_cost(DRAFTS, 99.0) == ALL
-    assert threshold_for_cost(DRAFTS, 0.5) == NONE
+def test_results_become_columns() -> None:
+    arm = Arm.of([Result(right=True, cost_microusd=2.0, seconds=3.0, model="m")])
+    assert (arm.right.tolist(), arm.cost.tolist(), arm.seconds.tolist()) == ([1.0], [2.0], [3.0])
+    assert arm.rows(np.array([0, 0])).cost.tolist() == [2.0, 2.0]
 
 
-def test_a_limit_holds_for_the_share_asked_for() -> None:
-    floor = threshold_for_latency(DRAFTS, 4.2, share=0.9)
-    assert realised(DRAFTS, floor, share=0.9).seconds <= 4.2
-    assert threshold_for_latency(DRAFTS, 20.0, share=0.9) == ALL
-    assert threshold_for_latency(DRAFTS, 0.01, share=0.9) == NONE
+def test_a_loss_is_bounded_with_room_for_chance_and_the_cheapest_within_is_taken() -> None:
+    limit = Limit("max_loss", 0.1)
+    trials = tried(limit, ARMS, LARGE, BOOTSTRAP)
+    assert [one.max_risk for one in trials] == sorted(ARMS)
+    chosen = choose(limit, trials)
+    assert chosen is not None
+    assert chosen.max_risk == 0.05
+    assert chosen.burden < chosen.bound <= 0.1
+    assert next(one for one in trials if one.max_risk == 0.1).burden == pytest.approx(0.1)
 
 
-def test_a_higher_floor_is_never_cheaper_or_sooner() -> None:
-    found = [realised(DRAFTS, floor / 20) for floor in range(21)]
-    assert [one.cost for one in found] == sorted(one.cost for one in found)
-    assert [one.seconds for one in found] == sorted(one.seconds for one in found)
+def test_money_is_bounded_and_the_best_within_is_taken() -> None:
+    limit = Limit("max_usd_per_1k", 0.095)
+    trials = tried(limit, ARMS, LARGE, BOOTSTRAP)
+    assert [one.max_risk for one in trials] == sorted(ARMS, reverse=True)
+    chosen = choose(limit, trials)
+    assert chosen is not None
+    assert chosen.max_risk == 0.05
+    assert chosen.burden == pytest.approx(0.085)
+
+
+def test_at_most_a_share_may_come_late() -> None:
+    assert Limit("max_latency_s", 5.5).bar == LATE_SHARE
+    assert choose(Limit("max_latency_s", 5.5), tried(Limit("max_latency_s", 5.5), ARMS, LARGE, BOOTSTRAP)) is not None
+    assert choose(Limit("max_latency_s", 6.5), tried(Limit("max_latency_s", 6.5), ARMS, LARGE, BOOTSTRAP)) is not None
+    assert choose(Limit("max_latency_s", 0.5), tried(Limit("max_latency_s", 0.5), ARMS, LARGE, BOOTSTRAP)) is None
+
+
+def test_nothing_behind_the_first_failure_is_certified() -> None:
+    arms = {0.1: kept(0.05), 0.2: kept(0.9), 0.3: kept(0.05)}
+    trials = tried(Limit("max_loss", 0.05), arms, LARGE, BOOTSTRAP)
+    assert [one.is_certified for one in trials] == [True, False, False]
+
+
+def test_the_nearest_is_the_one_with_the_least_bound() -> None:
+    trials = tried(Limit("max_usd_per_1k", 0.001), ARMS, LARGE, BOOTSTRAP)
+    assert choose(Limit("max_usd_per_1k", 0.001), trials) is None
+    assert nearest(trials).max_risk == 0.2
+
+
+def test_of_equals_the_less_accepted_risk_is_taken() -> None:
+    limit = Limit("max_usd_per_1k", 1.0)
+    chosen = choose(limit, tried(limit, {0.1: LARGE, 0.2: LARGE}, LARGE, BOOTSTRAP))
+    assert chosen is not None
+    assert chosen.max_risk == 0.1

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from benchmarks.cascade.record import Doubles, Rows
 from headrace.router.training.metrics import Interval, interval
+
+Doubles = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 RESAMPLES: Final = 4000
 SEED: Final = 20261122
@@ -31,7 +34,7 @@ class Bootstrap:
         return cls(counts / counts.sum(axis=1, keepdims=True))
 
     def means(self, values: Doubles) -> Doubles:
-        """Return the mean of a figure of every question: as it is, then in every draw."""
+        """Return the mean of a figure (or of several, a column each): of the set as it is, then of every draw."""
         return np.asarray(self.weights @ values, dtype=np.float64)
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from benchmarks.cascade.bootstrap import Bootstrap, lower_bound, measured, share_below_zero
+from headrace.router.training.bootstrap import Bootstrap, lower_bound, measured, share_below_zero
 
 
 def test_groups_are_drawn_whole_and_the_first_row_is_the_set_itself() -> None:

@@ -1,11 +1,13 @@
 """Composes strategies from recorded answers: every tier answered every question once, so nothing is generated again.
 
-The cascade runs the product's own plan, evidence and verdict code on the recorded log-probabilities, token by token.
-The probe's time bound is left out: the record was made with many requests in flight, where tokens come slower.
+The cascade runs the product's own plan, evidence and verdict code on the recorded log-probabilities, token by token;
+a panel of experts runs the product's own fuse. The probe's time bound is left out: a record is made with many requests
+in flight, where tokens come slower.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from headrace.contracts.chat import ChatCall, Message
 from headrace.contracts.models import ModelCard
@@ -13,47 +15,70 @@ from headrace.contracts.policy import Policy
 from headrace.contracts.principal import ANONYMOUS
 from headrace.contracts.protocols import AnswerJudge, DifficultyModel
 from headrace.contracts.routing import Features, Plan, Target
+from headrace.router.cascade import fuse
+from headrace.router.cascade.fuse import Ballot
 from headrace.router.cascade.verdict import Bench
 from headrace.router.features import extract
 from headrace.router.policies.planner import make_plan
-from headrace.router.training.table import Answer, Entry
+from headrace.router.policies.strategies import sticky_draw
+from headrace.router.training.table import HUNDREDTHS, Answer, Entry
+
+MAX_TOKENS: Final = 256  # what a record allows an answer
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Tokens of one attempt; of a rejected draft those that were read."""
+
+    model: str
+    prompt_tokens: int
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one strategy made of one question. cost_microusd counts every draft; drafts: those thrown away."""
+    """What one strategy made of one question. cost_microusd counts every attempt; drafts: those thrown away.
+
+    model: whose answer was given.
+    """
 
     right: bool
     cost_microusd: float
     seconds: float
     model: str
     drafts: int = 0
+    spent: tuple[Spent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """The product's deciding parts, set to one policy and one virtual model."""
+class Composer:
+    """The product's deciding parts, set to one policy and one virtual model. Pure.
+
+    A rule that draws lots draws the number of the question. quality: what predicts for rules that weigh it.
+    """
 
     policy: Policy
     virtual_model: str
     difficulty: DifficultyModel
     judge: AnswerJudge
+    quality: Callable[[str, str], Mapping[str, float]] | None = None
 
     def features(self, entry: Entry) -> Features:
         """Return what the policy sees of a question."""
-        return extract(self.call(entry), self.difficulty, principal=ANONYMOUS, headers={})
+        return extract(self.call(entry), self.difficulty, principal=ANONYMOUS, headers={}, quality=self.quality)
 
     def cascade(self, entry: Entry) -> Result:
         """Return what the cascade makes of a question: judged drafts, then the tier that is kept."""
         plan = self._plan(entry)
-        cost, seconds = 0.0, 0.0
+        cost, seconds, spent = 0.0, 0.0, []
         for drafts, target in enumerate(plan.targets):
             answer = entry.answers[target.card.id]
             read = self._read_before_rejection(entry, plan, target, answer) if target.judged else None
+            tokens = answer.tokens if read is None else read
+            spent.append(Spent(target.card.id, answer.prompt_tokens, tokens))
+            cost += cost_of(target.card, answer, tokens)
             if read is None:
-                whole = cost_of(target.card, answer)
-                return Result(answer.correct, cost + whole, seconds + answer.seconds, target.card.id, drafts)
-            cost += cost_of(target.card, answer, read)
+                return Result(answer.correct, cost, seconds + answer.seconds, target.card.id, drafts, tuple(spent))
             seconds += answer.early_ms[read - 1] / 1000 if read <= len(answer.early_ms) else answer.seconds
         raise ValueError(f"{entry.question_id}: the plan ends with a judged target")
 
@@ -61,6 +86,31 @@ class Replay:
         """Return what the policy's rules give without judging any answer."""
         target = self._plan(entry).targets[0]
         return single(entry, target.card)
+
+    def panel(self, entry: Entry, members: Sequence[ModelCard], fused: str) -> Result:
+        """Return what experts asked side by side make of a question, by "vote" or "best_confidence"; all are paid.
+
+        Two answers agree where the record says that they come down to the same. The slowest sets the time.
+        """
+        answers = [entry.answers[card.id] for card in members]
+        domain = self.features(entry).domain
+        ballots = [
+            Ballot(
+                text="",
+                answer=_answer_class(entry, [one.id for one in members[: place + 1]]),
+                confidence=self._confidence(card, answer, domain),
+                cost_microusd=round(cost_of(card, answer)),
+            )
+            for place, (card, answer) in enumerate(zip(members, answers, strict=True))
+        ]
+        chosen = (fuse.best_confidence if fused == "best_confidence" else fuse.vote)(ballots).chosen
+        return Result(
+            answers[chosen].correct,
+            sum(cost_of(card, answer) for card, answer in zip(members, answers, strict=True)),
+            max(answer.seconds for answer in answers),
+            members[chosen].id,
+            spent=tuple(_spent(entry, card) for card in members),
+        )
 
     def call(self, entry: Entry) -> ChatCall:
         """Return the request a question came with."""
@@ -70,7 +120,7 @@ class Replay:
             messages=(Message("user", entry.text),),
             wire={},
             stream=True,
-            max_tokens=256,
+            max_tokens=MAX_TOKENS,
         )
 
     def _plan(self, entry: Entry) -> Plan:
@@ -80,6 +130,7 @@ class Replay:
             self.features(entry),
             is_live=lambda _: True,
             is_calibrated=lambda model, domain: self.judge.is_calibrated(model=model, domain=domain),
+            draw=sticky_draw(self.policy.revision, entry.question_id),
         )
 
     def _read_before_rejection(self, entry: Entry, plan: Plan, target: Target, answer: Answer) -> int | None:
@@ -95,37 +146,30 @@ class Replay:
         message = {"role": "assistant", "content": "recorded"}
         return None if bench.whole(logprobs, message, answer.finish_reason).keep else answer.tokens
 
+    def _confidence(self, card: ModelCard, answer: Answer, domain: str) -> float | None:
+        if not answer.evidence or not self.judge.is_calibrated(model=card.id, domain=domain):
+            return None
+        seen = self.judge.whole(
+            answer.logprobs,
+            model=card.id,
+            domain=domain,
+            json=False,
+            max_risk=0.5,
+            finish_reason=answer.finish_reason,
+        )
+        return seen.value
+
 
 def single(entry: Entry, card: ModelCard) -> Result:
     """Return one model's own answer."""
     answer = entry.answers[card.id]
-    return Result(answer.correct, cost_of(card, answer), answer.seconds, card.id)
+    return Result(answer.correct, cost_of(card, answer), answer.seconds, card.id, spent=(_spent(entry, card),))
 
 
 def oracle(entry: Entry, cards: Sequence[ModelCard]) -> Result:
     """Return the cheapest right answer, or the cheapest where none is right; `cards` cheapest first."""
     results = [single(entry, card) for card in cards]
     return next((one for one in results if one.right), results[0])
-
-
-def thresholded(
-    entries: Sequence[Entry], score: Callable[[Entry], float], small: ModelCard, large: ModelCard, budget: float
-) -> list[Result]:
-    """Return the most accurate split by `score` (high goes to the large model) whose mean cost is within `budget`.
-
-    The threshold is chosen on these very questions: a bound on any rule on that score, kinder than a rule deserves.
-    """
-    weak, strong = [single(one, small) for one in entries], [single(one, large) for one in entries]
-    order = sorted(range(len(entries)), key=lambda row: -score(entries[row]))
-    best, best_right, chosen = list(weak), sum(one.right for one in weak), list(weak)
-    for row in order:
-        chosen[row] = strong[row]
-        if sum(one.cost_microusd for one in chosen) > budget * len(entries):
-            break
-        right = sum(one.right for one in chosen)
-        if right > best_right:
-            best, best_right = list(chosen), right
-    return best
 
 
 def random_mix(costs: tuple[float, float], spent: float, rights: tuple[float, float]) -> float:
@@ -144,3 +188,14 @@ def cost_of(card: ModelCard, answer: Answer, tokens: int | None = None) -> float
 def cards_by_model(policy: Policy) -> Mapping[str, ModelCard]:
     """Return the policy's cards by catalogue id."""
     return {card.id: card for card in policy.cards.values()}
+
+
+def _spent(entry: Entry, card: ModelCard) -> Spent:
+    answer = entry.answers[card.id]
+    return Spent(card.id, answer.prompt_tokens, answer.tokens)
+
+
+def _answer_class(entry: Entry, models: Sequence[str]) -> str:
+    """Name what the last model's answer comes down to by the first model that says the same."""
+    agreement = entry.answers[models[-1]].agreement
+    return next((model for model in models[:-1] if agreement.get(model) == HUNDREDTHS), models[-1])

@@ -1,0 +1,1 @@
+"""Cutting converted text into passages that fit the embedder."""

@@ -1,0 +1,1 @@
+"""One reader a kind of file: bytes in, text out. They run in the locked-down process only."""
