@@ -156,7 +156,9 @@ def test_another_format_is_refused(tmp_path: Path, other: dict[str, Any]) -> Non
 
 
 def test_a_missing_artefact_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=rf"{tmp_path}/none: no readable headrace-quality.*headrace router train --model quality`"):
+    with pytest.raises(
+        ConfigError, match=rf"{tmp_path}/none: no readable headrace-quality.*headrace router train --model quality`"
+    ):
         load(tmp_path / "none")
 
 
