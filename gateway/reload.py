@@ -106,6 +106,7 @@ def refuse_restart_only(current: Settings, fresh: Settings) -> None:
         "ledger": (current.ledger, fresh.ledger),
         "telemetry": (current.telemetry, fresh.telemetry),
         "embeddings": (current.embeddings, fresh.embeddings),
+        "retrieval": (current.retrieval, fresh.retrieval),
         "backends (engines)": (_processes(current), _processes(fresh)),
     }
     changed = [name for name, (old, new) in pairs.items() if old != new]

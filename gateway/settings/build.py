@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Final, Protocol
 
 from headrace.contracts.models import ModelCard, Price
@@ -25,12 +26,13 @@ from headrace.gateway.settings.edge import (
     ConfigEdge,
     LimitsEdge,
     PriceEdge,
+    RetrievalEdge,
     RetrieveEdge,
     VirtualModelEdge,
 )
 from headrace.gateway.settings.problems import Keys, Report, nearest
 from headrace.gateway.settings.shapes import microusd
-from headrace.gateway.settings.tree import EngineBackend, UrlBackend
+from headrace.gateway.settings.tree import EngineBackend, IndexSettings, RetrievalSettings, UrlBackend
 
 _ENGINE_ONLY: Final = ("threads", "kv_cache_bytes", "eager")
 _URL_NEEDS: Final = ("capabilities", "context_tokens", "price")
@@ -104,6 +106,24 @@ def build_policy(
     )
     models = {name: _virtual_model(name, model, conditions, uses) for name, model in edge.virtual_models.items()}
     return Policy(revision, tiers, models, dict(cards), dict(edge.aliases))
+
+
+def build_retrieval(edge: RetrievalEdge, *, beside: Path, home: Path, report: Report) -> RetrievalSettings:
+    """Return where files and vector stores are kept; a relative folder counts from `beside`."""
+    index, path = edge.index, ("retrieval", "index")
+    if index.engine == "qdrant" and index.url is None:
+        report(path, "`engine: qdrant` needs the address of its server", "write url: http://127.0.0.1:6333")
+    for word in ("url", "api_key"):
+        if index.engine == "faiss" and getattr(index, word) is not None:
+            report((*path, word), "FAISS keeps its files in the folder", f"remove {word}, or write engine: qdrant")
+    return RetrievalSettings(
+        folder=home / "retrieval" if edge.folder is None else beside / Path(edge.folder).expanduser(),
+        max_file_bytes=edge.max_file_bytes,
+        max_tenant_bytes=edge.max_tenant_bytes,
+        max_store_files=edge.max_store_files,
+        ingest_workers=edge.ingest_workers,
+        index=IndexSettings(index.engine, index.url, index.api_key),
+    )
 
 
 def _engine(name: str, edge: BackendEdge, catalogue: Cards, report: Report) -> EngineBackend | None:

@@ -165,6 +165,25 @@ class TelemetryEdge(Edge):
     request_log: bool = True
 
 
+class IndexEdge(Edge):
+    """What keeps and searches the passages of vector stores."""
+
+    engine: Literal["faiss", "qdrant"] = "faiss"
+    url: Url | None = None
+    api_key: str | None = Field(default=None, min_length=1, max_length=4096)
+
+
+class RetrievalEdge(Edge):
+    """Uploaded files and vector stores: where they are kept and how much of them."""
+
+    folder: str | None = None
+    max_file_bytes: int = Field(default=512_000_000, ge=1_024, le=10**11)
+    max_tenant_bytes: int = Field(default=10_000_000_000, ge=1_024, le=10**15)
+    max_store_files: int = Field(default=10_000, ge=1, le=1_000_000)
+    ingest_workers: int = Field(default=2, ge=1, le=64)
+    index: IndexEdge = IndexEdge()
+
+
 class ConfigEdge(Edge):
     """A whole config file."""
 
@@ -178,6 +197,7 @@ class ConfigEdge(Edge):
     embeddings: EmbeddingsEdge | None = None
     ledger: LedgerEdge = LedgerEdge()
     telemetry: TelemetryEdge = TelemetryEdge()
+    retrieval: RetrievalEdge = RetrievalEdge()
 
 
 def json_schema() -> dict[str, Any]:

@@ -12,7 +12,9 @@ from headrace.gateway.settings.problems import Keys as Path
 from headrace.gateway.settings.problems import Report, printable
 from headrace.gateway.settings.tree import KeyEntry
 
-Scope = Literal["*", "chat", "embeddings", "models", "explain", "decisions", "feedback", "admin"]
+Scope = Literal[
+    "*", "chat", "embeddings", "models", "files", "vector_stores", "explain", "decisions", "feedback", "admin"
+]
 HASH_PREFIX: Final = "hmac-sha256:"
 PLAIN_KEYS: Final = "HEADRACE_API_KEYS"
 MIN_KEY_CHARS: Final = 16

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from headrace.contracts.errors import ConfigError
 from headrace.contracts.models import ModelCard, Price
 from headrace.contracts.policy import Comparison, Condition, Policy, QualityAtCost, Use
-from headrace.gateway.settings.build import Cards, build_backends, build_policy, card_of
+from headrace.gateway.settings.build import Cards, build_backends, build_policy, build_retrieval, card_of
 from headrace.gateway.settings.conditions import parse_condition
 from headrace.gateway.settings.document import Document, parse, read_text
 from headrace.gateway.settings.edge import ConfigEdge, json_schema
@@ -112,9 +112,10 @@ class _Loader:
         backends = build_backends(edge.backends, self.catalogue, self.report)
         policy = self._policy(edge, conditions, uses, backends, revision) if is_policy_whole else None
         self._embeddings(edge)
+        home = home_folder(self.environ)
+        retrieval = build_retrieval(edge.retrieval, beside=self.file.parent, home=home, report=self.report)
         if self.problems or policy is None:
             return None
-        home = home_folder(self.environ)
         return Settings(
             source=self.file,
             revision=revision,
@@ -126,6 +127,7 @@ class _Loader:
             keys=keys,
             ledger=self._ledger(edge, home),
             telemetry=TelemetrySettings(edge.telemetry.otlp_endpoint, edge.telemetry.request_log),
+            retrieval=retrieval,
             watched=(self.file, *self._keys_path(edge)),
         )
 

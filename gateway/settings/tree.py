@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from headrace.contracts.models import ModelCard
 from headrace.contracts.policy import Policy
@@ -91,6 +92,27 @@ class TelemetrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """What keeps and searches passages: FAISS in the folder, or a Qdrant server at a URL."""
+
+    engine: Literal["faiss", "qdrant"]
+    url: str | None
+    api_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalSettings:
+    """Where uploaded files and vector stores are kept, how much of them, and how many are ingested at once."""
+
+    folder: Path
+    max_file_bytes: int
+    max_tenant_bytes: int
+    max_store_files: int
+    ingest_workers: int
+    index: IndexSettings
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """One config file, checked. `watched` are the files whose change asks for a reload.
 
@@ -107,6 +129,7 @@ class Settings:
     keys: Keys
     ledger: LedgerSettings
     telemetry: TelemetrySettings
+    retrieval: RetrievalSettings
     watched: tuple[Path, ...]
 
     @property

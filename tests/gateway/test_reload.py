@@ -146,6 +146,7 @@ async def test_reloads_at_once_run_one_after_the_other(tmp_path: Path) -> None:
         ("smollm2-135m-instruct-int8", "qwen2.5-coder-0.5b-instruct-int8", "backends"),
         ("keys_file:", "ledger: {flush_s: 1.5}\nkeys_file:", "ledger"),
         ("keys_file:", "embeddings: {model: all-minilm-l6-v2}\nkeys_file:", "embeddings"),
+        ("keys_file:", "retrieval: {ingest_workers: 4}\nkeys_file:", "retrieval"),
     ],
 )
 def test_what_needs_a_restart_is_refused_by_name(tmp_path: Path, old: str, new: str, section: str) -> None:

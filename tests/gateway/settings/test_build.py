@@ -131,3 +131,34 @@ def test_documents_need_a_model_that_embeds(tmp_path: Path) -> None:
 def test_a_bad_retrieve_is_told_at_its_key(tmp_path: Path, old: str, new: str, path: str) -> None:
     problems = problems_of(tmp_path, RETRIEVING.replace(old, new))
     assert f"virtual_models.headrace/auto.retrieve.{path}" in [problem.path for problem in problems]
+
+
+def test_files_and_stores_are_kept_under_the_home_folder_or_beside_the_config(tmp_path: Path) -> None:
+    assert load_text(tmp_path).retrieval.folder == tmp_path / "home" / "retrieval"
+    named = load_text(tmp_path, SAMPLE + "retrieval: {folder: documents, ingest_workers: 3}\n").retrieval
+    assert (named.folder, named.ingest_workers, named.index.engine) == (tmp_path / "documents", 3, "faiss")
+
+
+def test_a_qdrant_servers_key_comes_from_the_environment_and_is_not_shown(tmp_path: Path) -> None:
+    text = SAMPLE + 'retrieval: {index: {engine: qdrant, url: "http://q:6333", api_key: "${CLOUD_KEY}"}}\n'
+    index = load_text(tmp_path, text).retrieval.index
+    assert (index.engine, index.url) == ("qdrant", "http://q:6333")
+    assert index.api_key is not None
+    assert index.api_key not in repr(index)
+
+
+@pytest.mark.parametrize(
+    ("section", "path"),
+    [
+        ("{index: {engine: qdrant}}", "retrieval.index"),
+        ("{index: {url: 'http://q:6333'}}", "retrieval.index.url"),
+        ("{index: {engine: pinecone}}", "retrieval.index.engine"),
+        ("{max_file_bytes: 10}", "retrieval.max_file_bytes"),
+        ("{ingest_workers: 0}", "retrieval.ingest_workers"),
+        ("{max_files: 10}", "retrieval.max_files"),
+    ],
+)
+def test_what_the_retrieval_section_may_not_say_is_told_with_its_line(tmp_path: Path, section: str, path: str) -> None:
+    (problem,) = problems_of(tmp_path, f"{SAMPLE}retrieval: {section}\n")
+    assert (problem.path, problem.place.line) == (path, len(SAMPLE.splitlines()) + 1)
+    assert problem.cure

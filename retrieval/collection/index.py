@@ -1,0 +1,122 @@
+"""A collection: implements contracts.retrieval.Index on its database, with an engine for the nearest vectors beside it.
+
+The database is the truth. The engine follows it by the list of changes, so a crash between the two loses nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from headrace.contracts.errors import InvalidRequest, StoreError
+from headrace.contracts.retrieval import Attributes, Document, DocumentInfo, Filter, Passage
+from headrace.retrieval.collection import lexical, reading, schema, writing
+from headrace.retrieval.collection.database import Database
+from headrace.retrieval.collection.reading import Stored
+from headrace.retrieval.collection.schema import Meta
+from headrace.retrieval.nearest.source import Engine, Vector
+
+MOST_RESULTS: Final = 10_000
+
+
+class Collection:
+    """One collection's passages. Blocking and safe to share between threads; see contracts.retrieval.Index."""
+
+    def __init__(
+        self, database: Database, meta: Meta, engine: Engine, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.meta = meta
+        self._database = database
+        self._engine = engine
+        self._clock = clock
+
+    def put(self, document: Document, vectors: Sequence[bytes]) -> None:
+        """Add a document, or replace the one with its id; vectors[i] is chunks[i]'s."""
+        if len(vectors) != len(document.chunks):
+            raise InvalidRequest(
+                f"document {document.id!r} has {len(document.chunks)} chunks and {len(vectors)} vectors; give one each"
+            )
+        _check_text(document)
+        scaled = writing.unit(vectors, self.meta.embedder.dimensions)
+        with self._database.writing() as connection:
+            self._check_unchanged(schema.read(connection, self._database.name))
+            writing.put(connection, document, scaled, self._clock())
+        self._follow()
+
+    def annotate(self, document: str, attributes: Attributes) -> bool:
+        """Change a document's attributes; False where there is no such document."""
+        with self._database.writing() as connection:
+            return writing.annotate(connection, document, attributes)
+
+    def remove(self, document: str) -> bool:
+        """Remove a document; False where there is none."""
+        with self._database.writing() as connection:
+            is_removed = writing.remove(connection, document)
+        if is_removed:
+            self._follow()
+        return is_removed
+
+    def documents(self) -> Iterator[DocumentInfo]:
+        """Tell of every document, in the order of their ids."""
+        after = ""
+        while True:
+            with self._database.reading() as connection:
+                page = reading.documents(connection, after)
+            yield from page
+            if len(page) < reading.PAGE:
+                return
+            after = page[-1].id
+
+    def text(self, document: str) -> str | None:
+        """Return the converted text of a document."""
+        with self._database.reading() as connection:
+            return reading.text(connection, document)
+
+    def lexical(self, text: str, k: int, where: Filter | None = None) -> list[tuple[int, float]]:
+        """Return (passage id, BM25), best first; any text is a query, none of it is syntax."""
+        with self._database.reading() as connection:
+            return lexical.search(connection, text, min(k, MOST_RESULTS), where)
+
+    def dense(self, vector: bytes, k: int, where: Filter | None = None) -> list[tuple[int, float]]:
+        """Return (passage id, cosine), best first."""
+        (scaled,) = writing.unit([vector], self.meta.embedder.dimensions)
+        query: Vector = np.frombuffer(scaled, dtype="<f4")
+        with self._database.reading() as connection:
+            self._check_unchanged(schema.read(connection, self._database.name))
+            within = None if where is None else reading.ranges(connection, where)
+            if k < 1 or (within is not None and not len(within)):
+                return []
+            return self._engine.search(
+                Stored(connection, self.meta.embedder.dimensions), query, min(k, MOST_RESULTS), within
+            )
+
+    def passages(self, ids: Sequence[int]) -> list[Passage]:
+        """Return the passages of these ids, in this order, without those that are gone."""
+        with self._database.reading() as connection:
+            return reading.passages(connection, ids)
+
+    def close(self) -> None:
+        """Give everything back; what was put is on disk already."""
+        self._engine.close()
+        self._database.close()
+
+    def _follow(self) -> None:
+        with self._database.reading() as connection:
+            self._engine.follow(Stored(connection, self.meta.embedder.dimensions))
+
+    def _check_unchanged(self, found: Meta) -> None:
+        if found != self.meta:
+            raise StoreError(f"collection {self._database.name!r} was rebuilt meanwhile; open it again")
+
+
+def _check_text(document: Document) -> None:
+    if not document.id:
+        raise InvalidRequest("a document needs an id that is not empty")
+    try:
+        for text in (document.id, document.name, document.text, *(chunk.text for chunk in document.chunks)):
+            text.encode()
+    except UnicodeEncodeError as exc:
+        raise InvalidRequest(
+            f"document {document.id!r} holds half a surrogate pair at {exc.start}; convert it to valid Unicode"
+        ) from exc

@@ -1,0 +1,71 @@
+"""Keyword search: any text becomes a query of plain words, and FTS5 ranks by BM25 (k1 1.2, b 0.75, both fixed there).
+
+Words are cut where the index cuts them, joined by OR, and quoted one by one, so that none is syntax. Words that
+half of all English text is made of only cost time, so they are left out unless nothing else is there; of a very long
+text the words found in the fewest passages are kept.
+"""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from headrace.contracts.retrieval import Filter
+from headrace.retrieval.collection.where import Parameter, condition
+
+MOST_WORDS: Final = 64
+LONGEST_WORD: Final = 64
+MOST_COUNTED: Final = 256
+COUNTED_TO: Final = 5_000
+# One weight a column of `words`: heading, name, text.
+WEIGHTS: Final = (1.0, 1.0, 1.0)
+
+_WORD: Final = re.compile(r"[^\W_]+")
+_COMMON: Final = (
+    "a about after all also am an and any are as at be because been before being between both but by can could did do "
+    "does doing for from had has have having he her here hers him his how i if in into is it its just me more most my "
+    "no nor not of on once only or other our out over own s same she should so some such t than that the their them "
+    "then there these they this those through to too under until up very was we were what when where which while who "
+    "whom why will with would you your"
+)
+_STOP: Final = frozenset(_COMMON.split())
+
+_SEARCH: Final = """
+SELECT rowid, -bm25(words, ?, ?, ?) AS score FROM words WHERE words MATCH ? {within}
+ORDER BY score DESC, rowid LIMIT ?
+"""
+# The plus keeps SQLite from running the whole query again for each id.
+_WITHIN: Final = """
+AND +rowid IN (SELECT chunks.id FROM documents JOIN chunks ON chunks.id BETWEEN first AND last WHERE {test})
+"""
+_COUNT: Final = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
+
+
+def search(connection: sqlite3.Connection, text: str, k: int, where: Filter | None) -> list[tuple[int, float]]:
+    """Return (passage id, BM25), best first; equal scores in the order of ids."""
+    words = _chosen(connection, words_of(text))
+    if not words or k < 1:
+        return []
+    within = ""
+    parameters: list[Parameter] = []
+    if where is not None:
+        test, parameters = condition(where)
+        within = _WITHIN.format(test=test)
+    query = " OR ".join(f'"{word}"' for word in words)
+    rows = connection.execute(_SEARCH.format(within=within), [*WEIGHTS, query, *parameters, k])
+    return [(id_, max(0.0, score)) for id_, score in rows]
+
+
+def words_of(text: str) -> list[str]:
+    """Return the different words of a text that are worth looking for, in the order they stand there."""
+    words = list(dict.fromkeys(word[:LONGEST_WORD] for word in _WORD.findall(text.lower())))
+    return [word for word in words if word not in _STOP] or words
+
+
+def _chosen(connection: sqlite3.Connection, words: Sequence[str]) -> Sequence[str]:
+    """Keep the rarest of very many words, judged among the longest of them, each counted up to a bound."""
+    if len(words) <= MOST_WORDS:
+        return words
+    longest = sorted(words, key=len, reverse=True)[:MOST_COUNTED]
+    counts = {word: connection.execute(_COUNT, (f'"{word}"', COUNTED_TO)).fetchone()[0] for word in longest}
+    return sorted((word for word in longest if counts[word]), key=counts.__getitem__)[:MOST_WORDS]

@@ -1,0 +1,105 @@
+"""Opening a collection: checks that it is the one meant, and gives it the engine that its options name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from headrace.contracts.errors import NotFound, StoreError
+from headrace.contracts.retrieval import EmbedderId, Index
+from headrace.retrieval.collection import schema
+from headrace.retrieval.collection.database import Database
+from headrace.retrieval.collection.index import Collection
+from headrace.retrieval.collection.reading import Stored
+from headrace.retrieval.collection.schema import Meta
+from headrace.retrieval.nearest.kinds import Kind
+from headrace.retrieval.nearest.source import Engine, Source, Sources
+
+DATABASE: Final = "collection.sqlite"
+EngineName = Literal["faiss", "qdrant"]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexOptions:
+    """How a collection is kept and searched.
+
+    kind: of the FAISS index, None chooses by size. url: of a Qdrant server, None is an embedded one in memory.
+    wait_s: how long a writer waits for another. rebuild_after, rebuild_share: how many vectors may have changed, at
+    least and as a share of all, before the FAISS index is built anew.
+    """
+
+    engine: EngineName = "faiss"
+    kind: Kind | None = None
+    url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    wait_s: float = 10.0
+    rebuild_after: int = 4096
+    rebuild_share: float = 0.2
+
+
+DEFAULT: Final = IndexOptions()
+
+
+def open_index(
+    folder: Path, embedder: EmbedderId, *, create: bool = False, chunking: str = "", options: IndexOptions = DEFAULT
+) -> Index:
+    """Open the collection in a folder, whose name is the collection's.
+
+    create: make it where there is none, otherwise NotFound. StoreError names the command that rebuilds when it was made
+    with another embedder, or cut in another way (chunking "" takes what there is).
+    """
+    name, path = folder.name, folder / DATABASE
+    if create:
+        _prepare(folder, path)
+    elif not path.is_file():
+        raise NotFound(f"there is no collection {name!r}; make it with `headrace index add {name} FOLDER`")
+    database = Database(path, name=name, wait_s=options.wait_s)
+    meta = _create_or_read(database, embedder, chunking) if create else _read(database)
+    schema.check(meta, embedder, chunking, name)
+    return Collection(database, meta, _engine(folder, database, meta, options))
+
+
+def _prepare(folder: Path, path: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as exc:
+        raise StoreError(f"collection {folder.name!r} cannot be made in {folder.parent}: {exc.strerror}") from exc
+
+
+def _read(database: Database) -> Meta:
+    with database.reading() as connection:
+        return schema.read(connection, database.name)
+
+
+def _create_or_read(database: Database, embedder: EmbedderId, chunking: str) -> Meta:
+    with database.reading() as connection:
+        if schema.exists(connection):
+            return schema.read(connection, database.name)
+    with database.writing() as connection:
+        if schema.exists(connection):
+            return schema.read(connection, database.name)
+        return schema.create(connection, embedder, chunking)
+
+
+def _engine(folder: Path, database: Database, meta: Meta, options: IndexOptions) -> Engine:
+    # FAISS takes a third of a second to import: only who opens a collection waits for that.
+    from headrace.retrieval.nearest.engine import FaissEngine, Rebuilding  # noqa: PLC0415
+
+    return FaissEngine(
+        folder,
+        identity=meta.identity,
+        dimensions=meta.embedder.dimensions,
+        sources=_sources(database, meta.embedder.dimensions),
+        rebuilding=Rebuilding(options.kind, options.rebuild_after, options.rebuild_share),
+    )
+
+
+def _sources(database: Database, dimensions: int) -> Sources:
+    @contextmanager
+    def opened() -> Iterator[Source]:
+        with database.reading() as connection:
+            yield Stored(connection, dimensions)
+
+    return opened

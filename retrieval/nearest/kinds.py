@@ -1,0 +1,147 @@
+"""Which FAISS index suits how many vectors, how it is built and how it is searched.
+
+- flat: exact, up to FLAT_UNTIL vectors.
+- ivf: in about 2 sqrt(n) cells, each number in a byte; a quarter of the memory, a search reads a few cells.
+- hnsw: a graph; quickest to search, slowest to build and largest. Only on request.
+
+What ivf and hnsw find is scored anew from the exact vectors by the caller.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, Final, Literal, get_args
+
+import faiss
+import numpy as np
+
+from headrace.retrieval.nearest.source import Ids, Ranges, Source, Vector
+
+Kind = Literal["flat", "ivf", "hnsw"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+FLAT_UNTIL: Final = 50_000
+FEWEST: Final = 256
+BATCH: Final = 16_384
+# Vectors a cell is trained on, and rounds of training: more gains nothing measurable here.
+TRAINED_ON: Final = 48
+ROUNDS: Final = 8
+CELLS_READ: Final = 32
+NEIGHBOURS: Final = 32
+BUILD_BREADTH: Final = 80
+SEARCH_BREADTH: Final = 96
+# A set of ids this much smaller than the greatest id is hashed; others become a bit for every id.
+SPARSE: Final = 64
+
+
+def suited(count: int, wanted: Kind | None) -> Kind:
+    """Return the kind for so many vectors: the wanted one, unless there are too few to make it of."""
+    if wanted is not None:
+        return wanted if count >= FEWEST else "flat"
+    return "flat" if count < FLAT_UNTIL else "ivf"
+
+
+def empty(kind: Kind, count: int, dimensions: int) -> faiss.Index:
+    """Return an index without vectors, of a kind, ready for so many."""
+    if kind == "ivf":
+        cells = faiss.IndexFlatIP(dimensions)
+        index = faiss.IndexIVFScalarQuantizer(
+            cells, dimensions, _cells(count), faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+        )
+        index.cp.niter = ROUNDS
+        index.cp.min_points_per_centroid = 1
+        index.cp.max_points_per_centroid = TRAINED_ON
+        return index
+    if kind == "hnsw":
+        graph = faiss.IndexHNSWFlat(dimensions, NEIGHBOURS, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction = BUILD_BREADTH
+        return faiss.IndexIDMap(graph)
+    return faiss.IndexIDMap(faiss.IndexFlatIP(dimensions))
+
+
+def fill(index: faiss.Index, source: Source) -> Iterator[None]:
+    """Put all of a source's vectors in; comes up for air after training and after every batch."""
+    if not index.is_trained:
+        step = max(1, source.count() // (TRAINED_ON * _cells(source.count())))
+        index.train(np.concatenate([vectors[::step] for _, vectors in source.batches(BATCH)]))
+        yield
+    for ids, vectors in source.batches(BATCH):
+        index.add_with_ids(vectors, ids)
+        yield
+
+
+def search(
+    index: faiss.Index, vector: Vector, k: int, selector: faiss.IDSelector | None, share: float
+) -> tuple[Ids, Vector]:
+    """Return the ids and scores of up to k nearest; share: of the vectors that the selector lets pass, 0..1.
+
+    The fewer pass, the wider the search, so that as many are compared as without a selector.
+    """
+    scores, ids = index.search(vector.reshape(1, -1), k, params=_parameters(index, k, selector, 1.0 / max(share, 1e-6)))
+    found = ids[0] >= 0
+    return ids[0][found], scores[0][found]
+
+
+def within(ranges: Ranges, greatest: int) -> faiss.IDSelector:
+    """Return a selector of the ids in these ranges, which are merged and end at the greatest id or before."""
+    if size(ranges) * SPARSE < greatest:
+        return faiss.IDSelectorBatch(spelled(ranges))
+    edges = np.zeros(greatest + 2, dtype=np.int8)
+    edges[ranges[:, 0]] = 1
+    edges[ranges[:, 1] + 1] = -1
+    made: Any = faiss
+    selector: faiss.IDSelector = made.IDSelectorBitmap(
+        np.packbits(np.cumsum(edges, dtype=np.int8).astype(np.bool_), bitorder="little")
+    )
+    return selector
+
+
+def merged(ranges: Ranges) -> Ranges:
+    """Return the same ids in as few ranges as can be, ascending; the ranges given do not overlap."""
+    ranges = ranges[ranges[:, 0] <= ranges[:, 1]]
+    ranges = ranges[np.argsort(ranges[:, 0])]
+    if not len(ranges):
+        return ranges
+    gaps = np.flatnonzero(ranges[1:, 0] != ranges[:-1, 1] + 1)
+    firsts = ranges[np.concatenate([[0], gaps + 1]), 0]
+    lasts = ranges[np.concatenate([gaps, [len(ranges) - 1]]), 1]
+    return np.stack([firsts, lasts], axis=1)
+
+
+def until(ranges: Ranges, greatest: int) -> Ranges:
+    """Return the part of the ranges up to an id."""
+    ranges = ranges[ranges[:, 0] <= greatest]
+    return np.stack([ranges[:, 0], np.minimum(ranges[:, 1], greatest)], axis=1)
+
+
+def size(ranges: Ranges) -> int:
+    """Return how many ids the ranges hold."""
+    return int((ranges[:, 1] - ranges[:, 0] + 1).sum())
+
+
+def without(ids: Ids) -> faiss.IDSelector:
+    """Return a selector of all ids but these."""
+    return faiss.IDSelectorNot(faiss.IDSelectorBatch(ids))
+
+
+def spelled(ranges: Ranges) -> Ids:
+    """Return every id of the ranges, one by one."""
+    sizes = ranges[:, 1] - ranges[:, 0] + 1
+    starts = np.cumsum(sizes) - sizes
+    return np.asarray(np.arange(sizes.sum()) - np.repeat(starts - ranges[:, 0], sizes), dtype=np.int64)
+
+
+def _parameters(index: faiss.Index, k: int, selector: faiss.IDSelector | None, wider: float) -> faiss.SearchParameters:
+    made: Any = faiss  # its stubs lack the keywords of these constructors
+    parameters: faiss.SearchParameters
+    if isinstance(index, faiss.IndexIVF):
+        parameters = made.SearchParametersIVF(sel=selector, nprobe=min(index.nlist, math.ceil(CELLS_READ * wider)))
+    elif isinstance(index, faiss.IndexIDMap) and isinstance(faiss.downcast_index(index.index), faiss.IndexHNSW):
+        breadth = min(index.ntotal, math.ceil(max(SEARCH_BREADTH, 2 * k) * wider))
+        parameters = made.SearchParametersHNSW(sel=selector, efSearch=breadth)
+    else:
+        parameters = made.SearchParameters(sel=selector)
+    return parameters
+
+
+def _cells(count: int) -> int:
+    return max(1, round(2 * math.sqrt(count)))
