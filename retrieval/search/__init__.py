@@ -1,0 +1,1 @@
+"""Searching a collection: keywords and vectors side by side, fused, reranked, judged and measured."""
