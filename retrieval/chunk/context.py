@@ -7,7 +7,7 @@ from headrace.retrieval.chunk.tokens import Tokenizer
 
 
 def in_context(chunks: Sequence[Chunk], tokenizer: Tokenizer) -> list[str]:
-    """Return the text to embed for each chunk, none longer than the window: a passage alone may not name its subject."""
+    """Return the text to embed for each chunk, none longer than the embedder reads."""
     headed = [f"{chunk.heading}\n{chunk.text}" if chunk.heading else chunk.text for chunk in chunks]
     counts = tokenizer.count(headed)
     return [
