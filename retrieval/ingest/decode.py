@@ -19,6 +19,7 @@ _SAMPLE: Final = 4096
 _GUESSED_FROM: Final = 1 << 18
 _MOST_CONTROLS: Final = 0.02
 _WESTERN: Final = "cp1252"
+_MORE_CHAOS: Final = 0.08
 _MOST_ACCENTS: Final = 0.2
 _CONTROLS: Final = re.compile(r"[\x01-\x08\x0e-\x1f\x7f]")
 
@@ -70,7 +71,12 @@ def _by_looks(content: bytes) -> str | None:
     best = guesses.best()
     if best is None:
         return None
-    western = any(_WESTERN in guess.could_be_from_charset and guess.chaos <= best.chaos for guess in guesses)
+    western = any(
+        _WESTERN in guess.could_be_from_charset
+        and guess.chaos <= best.chaos + _MORE_CHAOS
+        and guess.coherence >= best.coherence
+        for guess in guesses
+    )
     rare = sum(byte > 0x7F for byte in sample) < _MOST_ACCENTS * len(sample)  # noqa: PLR2004  (ASCII's last)
     encoding = _WESTERN if western or (rare and not best.coherence) else best.encoding
     return content.decode(encoding, errors="replace")

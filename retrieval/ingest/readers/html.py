@@ -31,6 +31,7 @@ _DECLARED: Final = re.compile(
     rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE
 )
 _DECLARED_WITHIN: Final = 2048
+_OVER_LIMIT: Final = "ERR_RESOURCE_LIMIT"
 _DATA_IMAGE: Final = re.compile(r"!\[([^\]]*)\]\(data:[^)]*\)")
 
 
@@ -42,11 +43,13 @@ def declared_encoding(content: bytes) -> str | None:
 
 def read(text: str) -> str:
     """Return the visible part of a page as Markdown, its title first where no heading says it."""
-    parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+    parser = lxml.html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True)
     try:
         root = lxml.html.document_fromstring(text.encode("utf-8", errors="replace"), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError) as exc:
         raise refusals.invalid("is HTML that cannot be parsed") from exc
+    if any(entry.type_name == _OVER_LIMIT for entry in parser.error_log):
+        raise refusals.too_large("nests its markup", "deeper", "a parser follows")
     title = " ".join((root.findtext(".//title") or "").split())
     for element in list(root.iter(*_DROPPED)):
         _drop(element)
