@@ -3,13 +3,14 @@
 The database is the truth. The engine follows it by the list of changes, so a crash between the two loses nothing.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
-from headrace.contracts.errors import InvalidRequest, StoreError
+from headrace.contracts.errors import EngineError, InvalidRequest, StoreError
 from headrace.contracts.retrieval import Attributes, Document, DocumentInfo, Filter, Passage
 from headrace.retrieval.collection import lexical, reading, schema, writing
 from headrace.retrieval.collection.database import Database
@@ -18,6 +19,8 @@ from headrace.retrieval.collection.schema import Meta
 from headrace.retrieval.nearest.source import Engine, Vector
 
 MOST_RESULTS: Final = 10_000
+
+_log = logging.getLogger(__name__)
 
 
 class Collection:
@@ -102,8 +105,12 @@ class Collection:
         self._database.close()
 
     def _follow(self) -> None:
-        with self._database.reading() as connection:
-            self._engine.follow(Stored(connection, self.meta.embedder.dimensions))
+        """Let the engine take up what is on disk already; where it cannot, it will with the next search or change."""
+        try:
+            with self._database.reading() as connection:
+                self._engine.follow(Stored(connection, self.meta.embedder.dimensions))
+        except EngineError as exc:
+            _log.warning("vectors of collection %s lag behind: %s", self._database.name, exc)
 
     def _check_unchanged(self, found: Meta) -> None:
         if found != self.meta:

@@ -15,8 +15,8 @@ from headrace.retrieval.collection.where import Parameter, condition
 
 MOST_WORDS: Final = 64
 LONGEST_WORD: Final = 64
-MOST_COUNTED: Final = 256
-COUNTED_TO: Final = 5_000
+MOST_COUNTED: Final = 2_048
+COUNTED_TO: Final = 1_000
 # One weight a column of `words`: heading, name, text.
 WEIGHTS: Final = (1.0, 1.0, 1.0)
 

@@ -13,7 +13,7 @@ from headrace.retrieval.collection.database import Database
 from headrace.retrieval.collection.index import Collection
 from headrace.retrieval.collection.reading import Stored
 from headrace.retrieval.collection.schema import Meta
-from headrace.retrieval.nearest.kinds import Kind
+from headrace.retrieval.nearest.choice import Kind
 from headrace.retrieval.nearest.source import Engine, Source, Sources
 
 DATABASE: Final = "collection.sqlite"
@@ -84,14 +84,27 @@ def _create_or_read(database: Database, embedder: EmbedderId, chunking: str) -> 
 
 
 def _engine(folder: Path, database: Database, meta: Meta, options: IndexOptions) -> Engine:
-    # FAISS takes a third of a second to import: only who opens a collection waits for that.
-    from headrace.retrieval.nearest.engine import FaissEngine, Rebuilding  # noqa: PLC0415
+    """Return the engine the options name. Either takes long to import: only who opens such a collection waits."""
+    dimensions = meta.embedder.dimensions
+    sources = _sources(database, dimensions)
+    if options.engine == "qdrant":
+        from headrace.retrieval.qdrant.engine import QdrantEngine  # noqa: PLC0415  (an extra, and seconds to import)
+
+        return QdrantEngine(
+            folder,
+            identity=meta.identity,
+            dimensions=dimensions,
+            sources=sources,
+            url=options.url,
+            api_key=options.api_key,
+        )
+    from headrace.retrieval.nearest.engine import FaissEngine, Rebuilding  # noqa: PLC0415  (a third of a second)
 
     return FaissEngine(
         folder,
         identity=meta.identity,
-        dimensions=meta.embedder.dimensions,
-        sources=_sources(database, meta.embedder.dimensions),
+        dimensions=dimensions,
+        sources=sources,
         rebuilding=Rebuilding(options.kind, options.rebuild_after, options.rebuild_share),
     )
 

@@ -14,6 +14,7 @@ from headrace.retrieval.collection import schema
 from headrace.retrieval.collection.where import Parameter, typed
 
 FLOAT_BYTES: Final = 4
+MOST_CHANGES: Final = 100_000
 
 _INSERT_DOCUMENT: Final = """
 INSERT INTO documents (id, name, sha256, first, last, bytes, added, attributes, text)
@@ -117,7 +118,7 @@ def _set_attributes(connection: sqlite3.Connection, row: int, attributes: Sequen
 
 
 def _log(connection: sqlite3.Connection, kind: str, first: int, last: int) -> None:
-    connection.execute(
-        "INSERT INTO changes (stamp, kind, first, last) VALUES (?, ?, ?, ?)",
-        (secrets.randbits(schema.STAMP_BITS), kind, first, last),
-    )
+    """List a change; who has not followed for so long that its place is gone starts from all vectors."""
+    values = (secrets.randbits(schema.STAMP_BITS), kind, first, last)
+    connection.execute("INSERT INTO changes (stamp, kind, first, last) VALUES (?, ?, ?, ?)", values)
+    connection.execute("DELETE FROM changes WHERE seq <= (SELECT max(seq) FROM changes) - ?", (MOST_CHANGES,))

@@ -19,8 +19,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from headrace.contracts.errors import HeadraceError
-from headrace.retrieval.nearest import kinds, snapshot
-from headrace.retrieval.nearest.kinds import Kind
+from headrace.retrieval.nearest import kinds, ranges, snapshot
+from headrace.retrieval.nearest.choice import Kind, suited
 from headrace.retrieval.nearest.snapshot import Base, Manifest
 from headrace.retrieval.nearest.source import START, Found, Ids, Mark, Ranges, Source, Sources, Vector
 from headrace.retrieval.nearest.tail import Tail, best_of
@@ -86,7 +86,7 @@ class FaissEngine:
         """Follow, then return the ids and cosines of the k nearest, best first; within: only of these ids."""
         view = self._caught_up(source)
         if within is not None:
-            within = kinds.merged(within)
+            within = ranges.merged(within)
         return best_of(k, view.tail.search(vector, k, within), _in_base(view, source, vector, k, within))
 
     def rebuild(self) -> None:
@@ -192,7 +192,7 @@ class FaissEngine:
 
     def _built(self, source: Source) -> Base | None:
         count = source.count()
-        kind = kinds.suited(count, self._rebuilding.kind)
+        kind = suited(count, self._rebuilding.kind)
         faiss.omp_set_num_threads(max(1, (os.cpu_count() or 1) // 2))
         index = kinds.empty(kind, count, self._dimensions)
         for _ in kinds.fill(index, source):
@@ -228,10 +228,10 @@ def advance(view: View, source: Source, newest: Mark) -> View:
         for change in source.changes(view.mark)
         if change.kind == "remove" and change.first <= view.last_id
     ]
-    gone = kinds.merged(np.array(removed, dtype=np.int64).reshape(-1, 2))
+    gone = ranges.merged(np.array(removed, dtype=np.int64).reshape(-1, 2))
     tail, last_id, dead = view.tail.without(gone), view.last_id, view.dead
     if view.base is not None:
-        dead = np.union1d(dead, kinds.spelled(kinds.until(gone, view.base.manifest.last_id)))
+        dead = np.union1d(dead, ranges.spelled(ranges.until(gone, view.base.manifest.last_id)))
     for ids, vectors in source.batches(kinds.BATCH, after=view.last_id):
         tail, last_id = tail.longer(ids, vectors), int(ids[-1])
     return replace(view, mark=newest, last_id=last_id, dead=dead, tail=tail)
@@ -244,12 +244,12 @@ def _in_base(view: View, source: Source, vector: Vector, k: int, within: Ranges 
     is_exact = base.manifest.kind == "flat"
     selector, share = None, 1.0
     if within is not None:
-        within = kinds.until(within, base.manifest.last_id)
-        passing = kinds.size(within)
+        within = ranges.until(within, base.manifest.last_id)
+        passing = ranges.size(within)
         if passing == 0:
             return []
         if not is_exact and passing <= EXACT_UNDER:
-            return _scored(source, kinds.spelled(within), vector)
+            return _scored(source, ranges.spelled(within), vector)
         selector, share = kinds.within(within, base.manifest.last_id), passing / base.manifest.count
     elif len(dead):
         selector, share = kinds.without(dead), 1.0 - len(dead) / base.manifest.count

@@ -1,26 +1,19 @@
-"""Which FAISS index suits how many vectors, how it is built and how it is searched.
+"""How each kind of FAISS index is built and searched.
 
-- flat: exact, up to FLAT_UNTIL vectors.
-- ivf: in about 2 sqrt(n) cells, each number in a byte; a quarter of the memory, a search reads a few cells.
-- hnsw: a graph; quickest to search, slowest to build and largest. Only on request.
-
-What ivf and hnsw find is scored anew from the exact vectors by the caller.
+What ivf and hnsw find is inexact, and scored anew from the exact vectors by the caller.
 """
 
 import math
 from collections.abc import Iterator
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 import faiss
 import numpy as np
 
+from headrace.retrieval.nearest.choice import Kind
+from headrace.retrieval.nearest.ranges import size, spelled
 from headrace.retrieval.nearest.source import Ids, Ranges, Source, Vector
 
-Kind = Literal["flat", "ivf", "hnsw"]
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-
-FLAT_UNTIL: Final = 50_000
-FEWEST: Final = 256
 BATCH: Final = 16_384
 # Vectors a cell is trained on, and rounds of training: more gains nothing measurable here.
 TRAINED_ON: Final = 48
@@ -31,13 +24,6 @@ BUILD_BREADTH: Final = 80
 SEARCH_BREADTH: Final = 96
 # A set of ids this much smaller than the greatest id is hashed; others become a bit for every id.
 SPARSE: Final = 64
-
-
-def suited(count: int, wanted: Kind | None) -> Kind:
-    """Return the kind for so many vectors: the wanted one, unless there are too few to make it of."""
-    if wanted is not None:
-        return wanted if count >= FEWEST else "flat"
-    return "flat" if count < FLAT_UNTIL else "ivf"
 
 
 def empty(kind: Kind, count: int, dimensions: int) -> faiss.Index:
@@ -95,39 +81,9 @@ def within(ranges: Ranges, greatest: int) -> faiss.IDSelector:
     return selector
 
 
-def merged(ranges: Ranges) -> Ranges:
-    """Return the same ids in as few ranges as can be, ascending; the ranges given do not overlap."""
-    ranges = ranges[ranges[:, 0] <= ranges[:, 1]]
-    ranges = ranges[np.argsort(ranges[:, 0])]
-    if not len(ranges):
-        return ranges
-    gaps = np.flatnonzero(ranges[1:, 0] != ranges[:-1, 1] + 1)
-    firsts = ranges[np.concatenate([[0], gaps + 1]), 0]
-    lasts = ranges[np.concatenate([gaps, [len(ranges) - 1]]), 1]
-    return np.stack([firsts, lasts], axis=1)
-
-
-def until(ranges: Ranges, greatest: int) -> Ranges:
-    """Return the part of the ranges up to an id."""
-    ranges = ranges[ranges[:, 0] <= greatest]
-    return np.stack([ranges[:, 0], np.minimum(ranges[:, 1], greatest)], axis=1)
-
-
-def size(ranges: Ranges) -> int:
-    """Return how many ids the ranges hold."""
-    return int((ranges[:, 1] - ranges[:, 0] + 1).sum())
-
-
 def without(ids: Ids) -> faiss.IDSelector:
     """Return a selector of all ids but these."""
     return faiss.IDSelectorNot(faiss.IDSelectorBatch(ids))
-
-
-def spelled(ranges: Ranges) -> Ids:
-    """Return every id of the ranges, one by one."""
-    sizes = ranges[:, 1] - ranges[:, 0] + 1
-    starts = np.cumsum(sizes) - sizes
-    return np.asarray(np.arange(sizes.sum()) - np.repeat(starts - ranges[:, 0], sizes), dtype=np.int64)
 
 
 def _parameters(index: faiss.Index, k: int, selector: faiss.IDSelector | None, wider: float) -> faiss.SearchParameters:

@@ -15,7 +15,7 @@ from typing import Final
 import faiss
 import msgspec
 
-from headrace.retrieval.nearest.kinds import Kind
+from headrace.retrieval.nearest.choice import Kind
 from headrace.retrieval.nearest.source import Mark
 
 FORMAT: Final = 1

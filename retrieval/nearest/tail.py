@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from headrace.retrieval.nearest.ranges import inside
 from headrace.retrieval.nearest.source import Found, Ids, Ranges, Vector
 
 SMALLEST: Final = 256
@@ -62,14 +63,6 @@ class Tail:
         if len(rows) * FEW < self.count:
             return top(ids[rows], self.vectors[rows] @ vector, k)
         return top(ids[rows], (self.vectors[: self.count] @ vector)[rows], k)
-
-
-def inside(ids: Ids, within: Ranges) -> NDArray[np.bool_]:
-    """Tell for each id whether it lies in one of the ranges, which are ascending and apart."""
-    if not len(within):
-        return np.zeros(len(ids), dtype=np.bool_)
-    place = np.searchsorted(within[:, 0], ids, side="right") - 1
-    return np.asarray((place >= 0) & (ids <= within[place, 1]), dtype=np.bool_)
 
 
 def top(ids: Ids, scores: Vector, k: int) -> Found:

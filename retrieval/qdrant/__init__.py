@@ -1,0 +1,1 @@
+"""Finding the nearest vectors with Qdrant, a server or embedded; the collection's database stays the truth."""
