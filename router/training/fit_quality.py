@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import ExtraTreesRegressor  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from headrace.router.quality.forest import DEPTH, NODES
 from headrace.router.quality.model import BILLION, FAR, LEAST_DECADES, MOST_DECADES, QualityModel, scaled
@@ -199,7 +200,8 @@ def _gate(evens: Sequence[Floats]) -> Floats:
     labels = np.repeat(np.arange(len(evens)), [part.shape[0] for part in evens])
     if len(evens) == 1:
         return np.zeros((1 + evens[0].shape[1], 1), dtype=np.float32)
-    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000).fit(np.concatenate(evens), labels)
+    with threadpool_limits(1):  # sums in one order, so that the number of threads changes no byte
+        model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=2000).fit(np.concatenate(evens), labels)
     gate = np.vstack([model.intercept_[None, :], model.coef_.T])
     return (gate if len(evens) > _PAIR else np.hstack([np.zeros_like(gate), gate])).astype(np.float32)
 

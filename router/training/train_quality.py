@@ -14,8 +14,9 @@ _CARD: Final = {
     "name": "default quality model",
     "predicts": "the probability that a model's answer is right, for any number of models, from the question alone",
     "features": (
-        "the shape of the first 2,000 characters (lengths, numbers, marks, kinds of words, choices); for every panel "
-        "64 extremely randomised trees grown on the gain, and a ridge, mixed by how like the panel the question is"
+        "the shape of the first 2,000 characters (lengths, numbers, marks, kinds of words, choices); 64 extremely "
+        "randomised trees for every panel, grown on its gain and mixed by how like the panel the question is, and 64 "
+        "over all panels, grown on the gain centred within each"
     ),
     "limits": [
         "English benchmark questions of 2021-2024; models of 2021-2024 and the default tiers",
