@@ -1,14 +1,16 @@
 """Gives a committed answer to the client, whole or as it streams, in the words of its dialect."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from headrace.contracts.chat import Chunk, Completion
 from headrace.contracts.errors import BackendProtocol
+from headrace.gateway.grounding.cited import cite_stream, cite_whole
 from headrace.gateway.recorder import Story
 from headrace.gateway.streaming import HEADERS
 from headrace.router.cascade.answer import Answer
 from headrace.router.cascade.extract import extract_answer
+from headrace.router.cascade.spoken import Spoken
 
 MAX_HEARD_CHARS: Final = 100_000
 
@@ -39,22 +41,38 @@ class Listener:
 
 
 async def deliver(story: Story, answer: Answer, listener: Listener | None = None) -> None:
-    """Send the answer. listener: hears it too, for a request that will be mirrored."""
-    await (_stream if story.call.stream else _whole)(story, answer, listener)
-
-
-async def _whole(story: Story, answer: Answer, listener: Listener | None) -> None:
+    """Send the answer, with the citations of one that rests on documents. listener: hears it too, to mirror it."""
+    model, grounding = answer.target.card.id, story.grounding
+    if story.call.stream:
+        chunks = answer.chunks()
+        await _stream(story, chunks if grounding is None else cite_stream(chunks, grounding), model, listener)
+        return
     if answer.completion is None:
         raise BackendProtocol("the cascade gave no answer")
+    if grounding is not None:
+        await cite_whole(answer.completion, grounding)
     if listener is not None:
         listener.hear_whole(answer.completion)
-    model = answer.target.card.id
-    body = story.dialect.whole(answer.completion, answer_id=story.answer_id, created=int(story.wall_s), model=model)
+    await _whole(story, answer.completion, model)
+
+
+async def decline(story: Story, words: Completion) -> None:
+    """Send an answer that no model gave, in the form the client asked for."""
+    if story.call.stream:
+        await _stream(story, Spoken(words, story.call).chunks(), story.call.model)
+    else:
+        await _whole(story, words, story.call.model)
+
+
+async def _whole(story: Story, completion: Completion, model: str) -> None:
+    body = story.dialect.whole(completion, answer_id=story.answer_id, created=int(story.wall_s), model=model)
     await story.exchange.respond(200, body, story.headers())
 
 
-async def _stream(story: Story, answer: Answer, listener: Listener | None) -> None:
-    exchange, model = story.exchange, answer.target.card.id
+async def _stream(
+    story: Story, flow: AsyncIterator[Sequence[Chunk]], model: str, listener: Listener | None = None
+) -> None:
+    exchange = story.exchange
     events = story.dialect.stream(
         answer_id=story.answer_id,
         created=int(story.wall_s),
@@ -62,7 +80,7 @@ async def _stream(story: Story, answer: Answer, listener: Listener | None) -> No
         include_usage=story.call.include_usage,
     )
     await exchange.start_stream((*HEADERS, *story.headers()))
-    async for chunks in answer.chunks():
+    async for chunks in flow:
         if listener is not None:
             listener.hear(chunks)
         await exchange.write(events.render(chunks))

@@ -2,17 +2,15 @@
 
     1  who asks, and whether they may       gateway/app.py, gateway/auth.py
     2  what is asked                        gateway/codecs/
-    3  features and difficulty              router/features.py
-    4  what will be tried                   router/policies/planner.py
-    5  reserve what it may cost             gateway/limits/budget.py
-    6  try, judge, commit or escalate       router/cascade/runner.py
-    7  answer                               gateway/delivery.py, gateway/codecs/, gateway/streaming.py
-    8  settle what it did cost              gateway/limits/budget.py
-    9  record it                            gateway/recorder.py
+    3  the documents it is answered from    gateway/grounding/
+    4  features and difficulty              router/features.py
+    5  what will be tried                   router/policies/planner.py
+    6  reserve what it may cost             gateway/limits/budget.py
+    7  try, judge, commit or escalate       router/cascade/runner.py
+    8  answer, with citations               gateway/delivery.py, gateway/codecs/, gateway/streaming.py
+    9  settle what it did cost, record it   gateway/limits/budget.py, gateway/recorder.py
 
 A share of the requests is asked of another tier too once the client has its answer (gateway/shadow.py).
-
-Decides nothing itself.
 """
 
 from collections.abc import Callable
@@ -23,8 +21,10 @@ from headrace.contracts.errors import HeadraceError
 from headrace.contracts.principal import Principal
 from headrace.contracts.protocols import AnswerJudge, DifficultyModel
 from headrace.gateway.affinity import Conversations, affinity_key
-from headrace.gateway.delivery import Listener, deliver
+from headrace.gateway.delivery import Listener, decline, deliver
 from headrace.gateway.exchange import ClientLeft, Exchange
+from headrace.gateway.grounding.grounder import Grounder
+from headrace.gateway.grounding.grounding import Grounding
 from headrace.gateway.limits.budget import Budget, close
 from headrace.gateway.pacing import Banks
 from headrace.gateway.rates import Rates
@@ -32,8 +32,9 @@ from headrace.gateway.recorder import Recorder, Story
 from headrace.gateway.revisions import Revision, Revisions
 from headrace.gateway.shadow import Shadows
 from headrace.gateway.streaming import Dialect
+from headrace.router.cascade.answer import Answer
 from headrace.router.cascade.runner import RunContext
-from headrace.router.features import extract
+from headrace.router.features import NOT_SEARCHED, extract
 from headrace.router.policies.planner import decide
 from headrace.router.policies.survey import Ask
 
@@ -48,6 +49,7 @@ class Pipeline:
     revisions: Revisions
     difficulty: DifficultyModel
     judge: AnswerJudge
+    grounder: Grounder
     budget: Budget
     recorder: Recorder
     conversations: Conversations
@@ -63,8 +65,10 @@ class Pipeline:
         principal = exchange.principal
         revision = self.revisions.current
         key = affinity_key(revision.policy, call, principal)
-        plan = decide(self.ask(revision, call, principal, exchange.headers(), key, draw=self.random()))
-        story = Story(exchange, revision, call, dialect, plan, self.wall())
+        grounding = await self.grounder.ground(exchange, revision.policy, call)
+        ask = self.ask(revision, call, principal, exchange.headers(), key, grounding=grounding, draw=self.random())
+        plan = decide(ask)
+        story = Story(exchange, revision, ask.call, dialect, plan, self.wall(), grounding)
         try:
             reservation = await self.budget.reserve(principal, plan.expected_cost_microusd)
             self.banks.take(plan)
@@ -93,13 +97,18 @@ class Pipeline:
         headers: dict[str, str],
         key: str,
         *,
+        grounding: Grounding | None = None,
         draw: float | None = None,
     ) -> Ask:
         """Return all that the plan is made from. `explain` decides from exactly this, with no number drawn."""
+        retrieved = NOT_SEARCHED if grounding is None else grounding.retrieved
+        seen = extract(
+            call, self.difficulty, principal=principal, headers=headers, quality=revision.quality, retrieved=retrieved
+        )
         return Ask(
             revision.policy,
-            call,
-            extract(call, self.difficulty, principal=principal, headers=headers, quality=revision.quality),
+            call if grounding is None else grounding.call,
+            seen,
             is_live=revision.is_live,
             is_calibrated=self._is_calibrated,
             previous=self.conversations.previous(key),
@@ -110,7 +119,10 @@ class Pipeline:
         )
 
     async def _run(self, story: Story, key: str) -> None:
-        exchange, plan = story.exchange, story.plan
+        exchange, plan, grounding = story.exchange, story.plan, story.grounding
+        if grounding is not None and grounding.is_refused:
+            await decline(story, grounding.refusal())
+            return
         context = RunContext(
             request_id=exchange.request_id,
             started=exchange.started,
@@ -118,7 +130,11 @@ class Pipeline:
             cache_salt=story.revision.auth.cache_salt(exchange.principal),
             affinity=key,
         )
-        answer = await story.revision.cascade.run(story.call, plan, context, story.trail)
+
+        async def run(call: ChatCall) -> Answer:
+            return await story.revision.cascade.run(call, plan, context, story.trail)
+
+        answer = await self.grounder.answer(run, story.call, story.trail, grounding)
         story.commit(answer, self.clock())
         listener = None if plan.shadow is None else Listener()
         try:

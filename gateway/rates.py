@@ -10,7 +10,7 @@ WEIGHT: Final = 0.1
 """What the newest answer counts for against all before it: the last 20 make up 88% of a mean."""
 LEAST_SPREAD: Final = 16.0
 """Standard deviation of the prompts, in tokens, under which they are too much alike to tell what a token takes."""
-_ANSWERED: Final = frozenset({"committed", "rejected", "broken", "outvoted", "consulted"})
+_ANSWERED: Final = frozenset({"committed", "rejected", "broken", "outvoted", "consulted", "searched"})
 
 
 class _Mean:

@@ -9,6 +9,7 @@ from headrace.contracts.errors import HeadraceError
 from headrace.contracts.models import ModelCard, Price
 from headrace.contracts.routing import Attempt, Plan, PreviousTurn
 from headrace.gateway.exchange import Exchange
+from headrace.gateway.grounding.grounding import Grounding
 from headrace.gateway.ledger.record import Allowed, Outcome, Record, Request, build
 from headrace.gateway.responses import refusal
 from headrace.gateway.revisions import Revision
@@ -30,6 +31,7 @@ class Story:
     dialect: Dialect
     plan: Plan
     wall_s: float
+    grounding: Grounding | None = None
     trail: list[Attempt] = field(default_factory=list)
     answer: Answer | None = None
     error: HeadraceError | None = None
@@ -74,7 +76,7 @@ class Story:
         if self.answer is None:
             return lines
         target = self.answer.target
-        flows = self.call.stream and self.answer.commit_reason != "fused"  # its attempt and cost are still open
+        flows = self.call.stream and not any(one.outcome in _SHOWN for one in self.trail)  # its attempt is still open
         attempts = len(self.trail) + flows
         lines += (
             (b"x-headrace-tier", _line(target.tier)),
@@ -142,6 +144,7 @@ class Recorder:
             self._outcome(story),
             strongest=_strongest(story),
             allowed=Allowed(settings.ledger.headers, settings.ledger.metadata),
+            retrieval=None if story.grounding is None else story.grounding.record(),
         )
         self._hand_on(record, story.exchange)
 

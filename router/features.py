@@ -9,7 +9,7 @@ import msgspec
 from headrace.contracts.chat import ChatCall, Message
 from headrace.contracts.principal import Principal
 from headrace.contracts.protocols import DifficultyModel
-from headrace.contracts.routing import Features
+from headrace.contracts.routing import Features, Retrieved
 
 # A turn this short leans on what was said before it: "yes, do it" is as hard as the plan it agrees to.
 FOLLOW_UP_WORDS: Final = 8
@@ -27,6 +27,7 @@ LANGUAGE_CHARS: Final = 600
 SCRIPT_SHARE: Final = 5  # one in so many characters tells the script
 
 NOTHING: Final[Mapping[str, float]] = {}
+NOT_SEARCHED: Final = Retrieved()
 
 
 def extract(
@@ -36,10 +37,12 @@ def extract(
     principal: Principal,
     headers: Mapping[str, str],
     quality: Callable[[str, str], Mapping[str, float]] | None = None,
+    retrieved: Retrieved = NOT_SEARCHED,
 ) -> Features:
     """Return the features of one request; `headers` are those that rules may see, names in lower case.
 
     quality: predicts, from the judged text and its domain, how good each backend's answer is; None where no rule asks.
+    retrieved: of the documents that were searched for it; what they say is never judged.
     """
     text = judged_text(call)
     difficulty = model.judge(text)
@@ -47,7 +50,7 @@ def extract(
         difficulty=difficulty.value,
         domain=difficulty.domain,
         unfamiliar=difficulty.unfamiliar,
-        prompt_tokens=estimate_tokens(call),
+        prompt_tokens=estimate_tokens(call) + retrieved.tokens,
         turns=[message.role for message in call.messages].count("user"),
         tools=bool(call.tools),
         json=call.wants_json,
@@ -57,6 +60,7 @@ def extract(
         metadata=call.metadata,
         headers=headers,
         quality=quality(text, difficulty.domain) if quality is not None else NOTHING,
+        retrieval_support=retrieved.support,
     )
 
 
@@ -84,12 +88,20 @@ def estimate_tokens(call: ChatCall) -> int:
     """
     total = TOKENS_PER_CALL
     for message in call.messages:
-        total += TOKENS_PER_MESSAGE + _text_tokens(message.text)
+        total += TOKENS_PER_MESSAGE + text_tokens(message.text)
     if call.tools:
         total += len(msgspec.json.encode(call.tools)) // CHARS_PER_TOKEN
     if call.wants_json:
         total += len(msgspec.json.encode(call.response_format)) // CHARS_PER_TOKEN
     return total
+
+
+def text_tokens(text: str) -> int:
+    """Return how many tokens a text may take, by the same rule."""
+    if text.isascii():
+        return -(-len(text) // CHARS_PER_TOKEN)
+    wide = len(text) - len(text.encode("ascii", "ignore"))
+    return -(-(len(text) - wide) // CHARS_PER_TOKEN) + TOKENS_PER_WIDE_CHAR * wide
 
 
 def guess_language(text: str) -> str:
@@ -126,13 +138,6 @@ def _context(earlier: tuple[Message, ...]) -> str:
     question = next((message.text for message in reversed(earlier) if message.role in ASKERS), "")
     parts = [part[-CONTEXT_CHARS:] for part in (question, answer) if part]
     return "\n".join(parts)
-
-
-def _text_tokens(text: str) -> int:
-    if text.isascii():
-        return -(-len(text) // CHARS_PER_TOKEN)
-    wide = len(text) - len(text.encode("ascii", "ignore"))
-    return -(-(len(text) - wide) // CHARS_PER_TOKEN) + TOKENS_PER_WIDE_CHAR * wide
 
 
 _ASCII: Final = bytes(range(128))

@@ -10,9 +10,11 @@ from msgspec import UNSET, Meta, Raw
 
 from headrace.contracts.chat import ChatCall, Choice, Completion, JsonObject
 from headrace.contracts.errors import InvalidRequest
+from headrace.contracts.retrieval import FileSearch
 from headrace.gateway import strict
 from headrace.gateway.codecs import fields
 from headrace.gateway.codecs.fields import Fields, Metadata, Sampling, Tokens, Unread
+from headrace.gateway.codecs.file_search import ForcedFileSearch, Include, split
 from headrace.gateway.codecs.messages import Turns, as_messages
 from headrace.gateway.tools.kinds import MAX_TOOLS, ToolKinds, ToolName
 from headrace.gateway.tools.schema import check_schema
@@ -53,6 +55,9 @@ class Allowed(msgspec.Struct, tag_field="type", tag="allowed_tools", forbid_unkn
     allowed_tools: AllowedTools
 
 
+ToolChoice = Literal["none", "auto", "required"] | ForcedFunction | ForcedCustom | ForcedFileSearch | Allowed
+
+
 class TextFormat(msgspec.Struct, tag_field="type", tag="text"):
     """Free text."""
 
@@ -84,13 +89,14 @@ class ChatRequest(Sampling, kw_only=True, forbid_unknown_fields=True):
 
     messages: Raw
     tools: Unread = UNSET
-    tool_choice: Literal["none", "auto", "required"] | ForcedFunction | ForcedCustom | Allowed | None = None
+    tool_choice: ToolChoice | None = None
     response_format: Unread = UNSET
     parallel_tool_calls: bool | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     max_completion_tokens: Tokens | None = None
     metadata: Metadata | None = None
+    include: Annotated[list[Include], Meta(max_length=8)] | None = None
     reasoning_effort: Effort | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
@@ -139,7 +145,7 @@ def read_call(body: bytes, *, kinds: ToolKinds, max_depth: int) -> ChatCall:
     if request.max_completion_tokens is not None:
         wire.pop("max_tokens", None)
     wire["messages"] = request.messages
-    tools, choice = _read_tools(request, kinds, wire)
+    tools, choice, file_search = _read_tools(request, kinds, wire)
     answer_format = _read_format(request, wire)
     return ChatCall(
         model=request.model,
@@ -157,6 +163,8 @@ def read_call(body: bytes, *, kinds: ToolKinds, max_depth: int) -> ChatCall:
         response_format=answer_format,
         metadata=request.metadata or {},
         user=request.user or request.safety_identifier,
+        file_search=file_search,
+        shows_hits=bool(request.include),
     )
 
 
@@ -218,26 +226,33 @@ def _part(raw: Raw, decoder: msgspec.json.Decoder[T], at: str) -> T:
 
 def _read_tools(
     request: ChatRequest, kinds: ToolKinds, wire: dict[str, Any]
-) -> tuple[tuple[JsonObject, ...], str | JsonObject | None]:
+) -> tuple[tuple[JsonObject, ...], str | JsonObject | None, FileSearch | None]:
+    """Return the client's own tools, its choice among them, and its file search; wire gets what goes upstream."""
     choice = request.tool_choice
-    tools = _part(request.tools, _TOOLS, "tools") if fields.is_set(request.tools) else []
+    asked = _part(request.tools, _TOOLS, "tools") if fields.is_set(request.tools) else []
+    names = kinds.read(asked)
+    tools = asked
+    if isinstance(choice, Allowed) and asked:
+        tools = _narrow(asked, names, choice.allowed_tools)
+        choice = choice.allowed_tools.mode
+    if isinstance(choice, ForcedFunction | ForcedCustom) and asked:
+        _check_forced(choice, names)
+    is_forced = isinstance(choice, ForcedFileSearch)
+    tools, file_search = split(tools, is_forced=is_forced or choice == "required")
+    if is_forced and file_search is None:
+        raise InvalidRequest("'tool_choice' asks for 'file_search', which is not in 'tools'", param="tool_choice")
+    if is_forced or (file_search is not None and not tools and choice == "required"):
+        choice = None
     if not tools:
         if choice not in (None, "none", "auto"):
             raise InvalidRequest("'tool_choice' is only allowed when 'tools' are specified", param="tool_choice")
         wire.pop("parallel_tool_calls", None)
-        return (), None
-    names = kinds.read(tools)
-    wire["tools"] = request.tools
-    if isinstance(choice, Allowed):
-        tools = _narrow(tools, names, choice.allowed_tools)
-        wire["tools"] = tools
-        choice = choice.allowed_tools.mode
-    if isinstance(choice, ForcedFunction | ForcedCustom):
-        _check_forced(choice, names)
+        return (), None, None if choice == "none" else file_search
+    wire["tools"] = request.tools if len(tools) == len(asked) else tools
     plain: str | JsonObject | None = msgspec.to_builtins(choice)
     if plain is not None:
         wire["tool_choice"] = plain
-    return tuple(tools), plain
+    return tuple(tools), plain, None if choice == "none" else file_search
 
 
 def _check_forced(choice: ForcedFunction | ForcedCustom, names: dict[str, str]) -> None:
@@ -252,18 +267,20 @@ def _check_forced(choice: ForcedFunction | ForcedCustom, names: dict[str, str]) 
 
 
 def _narrow(tools: list[JsonObject], names: dict[str, str], allowed: AllowedTools) -> list[JsonObject]:
-    wanted = {str(_named(tool).get("name")) for tool in allowed.tools}
+    wanted = {_name_of(tool) for tool in allowed.tools}
     if strange := sorted(wanted - names.keys()):
         raise InvalidRequest(
             f"'tool_choice' allows {strange[0][:100]!r}, which is not in 'tools'",
             param="tool_choice.allowed_tools.tools",
         )
-    return [tool for tool in tools if str(_named(tool).get("name")) in wanted]
+    return [tool for tool in tools if _name_of(tool) in wanted]
 
 
-def _named(tool: JsonObject) -> JsonObject:
-    inner = tool.get(str(tool.get("type")))
-    return inner if isinstance(inner, dict) else tool
+def _name_of(tool: JsonObject) -> str:
+    """Return the name `tool_choice` knows a tool by; one without a name of its own is known by its type."""
+    kind = str(tool.get("type"))
+    inner = tool.get(kind)
+    return str((inner if isinstance(inner, dict) else tool).get("name") or kind)
 
 
 def _read_format(request: ChatRequest, wire: dict[str, Any]) -> JsonObject | None:

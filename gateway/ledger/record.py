@@ -52,6 +52,31 @@ class PlanRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     shadow: TargetRecord | None = None
 
 
+class RetrievalRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a request's documents came to: ids and figures, never a question or a text.
+
+    searches: that were made (the cheap one of `auto` not counted). hits: found; passages: of these shown to the model;
+    tokens: they took. support: 0..1, None where the model searched itself or nothing was searched. unsupported: what
+    was done for lack of it. failure: of a search that was passed over. cited and dropped: citations of the answer.
+    """
+
+    collections: tuple[str, ...]
+    when: str
+    searches: int = 0
+    hits: int = 0
+    passages: int = 0
+    tokens: int = 0
+    support: float | None = None
+    unsupported: str = ""
+    failure: str = ""
+    cited: int = 0
+    dropped: int = 0
+    probe_s: float = 0.0
+    search_s: float = 0.0
+    context_s: float = 0.0
+    cite_s: float = 0.0
+
+
 class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """One finished request.
 
@@ -84,6 +109,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     total_s: float
     ttft_s: float | None = None
     always_large_microusd: int = 0
+    retrieval: RetrievalRecord | None = None
 
     @property
     def answer(self) -> Attempt | None:
@@ -137,6 +163,7 @@ def build(
     *,
     strongest: Price | None = None,
     allowed: Allowed = NOTHING_ALLOWED,
+    retrieval: RetrievalRecord | None = None,
 ) -> Record:
     """Return the record of one finished request; `plan` is None when it was refused before one was made."""
     answered = outcome.prompt_tokens or outcome.completion_tokens
@@ -166,6 +193,7 @@ def build(
         always_large_microusd=strongest.cost_microusd(outcome.prompt_tokens, outcome.completion_tokens)
         if strongest is not None and answered
         else 0,
+        retrieval=retrieval,
     )
 
 
@@ -183,7 +211,7 @@ def decode(line: bytes) -> dict[str, Any] | None:
     return value if isinstance(value, dict) and isinstance(value.get("v"), int) and "decision" in value else None
 
 
-_WASTED: Final = frozenset({"rejected", "failed", "outvoted", "consulted"})
+_WASTED: Final = frozenset({"rejected", "failed", "outvoted", "consulted", "searched"})
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()
 
@@ -201,6 +229,7 @@ def _features(features: Features, allowed: Allowed) -> LoggedFeatures:
         metadata=_only(features.metadata, allowed.metadata),
         headers=_only(features.headers, allowed.headers),
         quality={backend: round(value, 5) for backend, value in features.quality.items()} if features.quality else {},
+        retrieval_support=None if features.retrieval_support is None else round(features.retrieval_support, 5),
     )
 
 

@@ -38,12 +38,15 @@ class ExplainRoute:
         body = await exchange.body(server.max_body_bytes)
         call = chat.read_call(body, kinds=self.kinds, max_depth=server.max_json_depth)
         key = affinity_key(revision.policy, call, exchange.principal)
-        ask = held(self.pipeline.ask(revision, call, exchange.principal, exchange.headers(), key))
+        grounding = await self.pipeline.grounder.ground(exchange, revision.policy, call)
+        ask = held(self.pipeline.ask(revision, call, exchange.principal, exchange.headers(), key, grounding=grounding))
         plan = decide(ask)
         quality = revision.quality.model if isinstance(revision.quality, BackendQuality) else None
         async with self.turn:
             told = await asyncio.to_thread(explained, ask, plan, weights=self.weights, quality=quality)
-        await exchange.respond(200, msgspec.json.encode(as_object(plan, told)))
+        shown = as_object(plan, told)
+        shown["retrieval"] = None if grounding is None else msgspec.to_builtins(grounding.record())
+        await exchange.respond(200, msgspec.json.encode(shown))
 
 
 def as_object(plan: Plan, told: Explanation) -> JsonObject:

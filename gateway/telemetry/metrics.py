@@ -13,12 +13,15 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from headrace.contracts.routing import Attempt
-from headrace.gateway.ledger.record import Record
+from headrace.gateway.ledger.record import Record, RetrievalRecord
 from headrace.gateway.telemetry.tables import Counters, Histograms
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 TOKEN_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-ENDPOINTS: Final = frozenset({"chat", "completions", "embeddings", "models", "explain", "decisions", "feedback"})
+SHARES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+ENDPOINTS: Final = frozenset(
+    {"chat", "completions", "embeddings", "models", "explain", "decisions", "feedback", "files", "vector_stores"}
+)
 OUTCOMES: Final = frozenset({"ok", "cancelled"})
 
 
@@ -70,6 +73,12 @@ class Metrics:
         self._drops = Counter(
             "headrace_ledger_dropped_records", "Ledger records that were lost.", registry=self._registry
         )
+        self._searches = self._counter("retrieval_searches", "Searches of documents by what came of them.", "outcome")
+        self._search_times = self._histogram("retrieval_seconds", "Time for each stage of grounding.", SECONDS, "stage")
+        self._support = self._histogram("retrieval_support", "How well documents supported an answer.", SHARES)
+        self._passages = self._counter("retrieval_passages", "Passages that models were shown.")
+        self._citations = self._counter("citations", "Citations in answers by whether they held.", "outcome")
+        self._ingested = self._counter("ingested_files", "Files by what became of their ingest.", "outcome")
         self._reloads = self._counter("config_reloads", "Reloads by outcome.", "outcome")
         self._revision = Gauge(
             "headrace_config_info", "The config in force.", labelnames=("revision",), registry=self._registry
@@ -87,6 +96,8 @@ class Metrics:
             self._large.add(record.always_large_microusd)
         for attempt in record.attempts:
             self._observe_attempt(attempt)
+        if record.retrieval is not None:
+            self._observe_retrieval(record.retrieval)
         answer = record.answer
         if answer is not None and record.ttft_s is not None:
             self._first.add(record.ttft_s, answer.tier, answer.model)
@@ -95,10 +106,34 @@ class Metrics:
         """Count a request that was refused before it had a record."""
         self._requests.add(1, endpoint if endpoint in ENDPOINTS else "other", str(status), "error")
 
+    def answered(self, endpoint: str, seconds: float) -> None:
+        """Count an answer that has no record: of files and vector stores."""
+        self._requests.add(1, endpoint if endpoint in ENDPOINTS else "other", "200", "ok")
+        self._durations.add(seconds, endpoint if endpoint in ENDPOINTS else "other", "no")
+
+    def ingested(self, outcome: str) -> None:
+        """Count a file by what became of it: "completed", "dropped", the code of its error, or what stopped the work."""
+        self._ingested.add(1, outcome)
+
+    def watch_intake(self, running: Callable[[], int], unfinished: Callable[[], int]) -> None:
+        """Show how many files are being ingested and how many are not done, read when scraped."""
+
+        def collect() -> Iterable[Metric]:
+            under_way = GaugeMetricFamily("headrace_ingest_running", "Files that are being ingested.", running())
+            waiting = GaugeMetricFamily("headrace_ingest_unfinished", "Files that are not ingested yet.", unfinished())
+            return under_way, waiting
+
+        self._registry.register(_Scraped(collect))
+
     def shadowed(self, virtual_model: str, tier: str, outcome: str, cost_microusd: int = 0) -> None:
         """Count a mirrored request: "ok", "dropped", "cancelled", or the kind of error."""
         self._shadows.add(1, virtual_model, tier, outcome)
         self._shadow_cost.add(cost_microusd, tier)
+
+    def searched(self, outcome: str, seconds: float) -> None:
+        """Count a search of documents: "ok", "empty" or "failed"."""
+        self._searches.add(1, outcome)
+        self._search_times.add(seconds, "search")
 
     def config_loaded(self, revision: str) -> None:
         """Show the revision in force, and only that one."""
@@ -159,7 +194,7 @@ class Metrics:
         self._generated.add(attempt.completion_tokens, tier, model)
         self._cost.add(attempt.cost_microusd, tier, model)
         self._waits.add(attempt.queued_s, tier)
-        if attempt.outcome in {"outvoted", "consulted"}:
+        if attempt.outcome in {"outvoted", "consulted", "searched"}:
             self._wasted.add(attempt.completion_tokens, tier, model)
         elif attempt.outcome in {"rejected", "failed"}:
             self._wasted.add(attempt.completion_tokens, tier, model)
@@ -169,6 +204,16 @@ class Metrics:
         if attempt.ttft_s is not None and attempt.completion_tokens > 1:
             generating_s = attempt.ended_s - attempt.ttft_s  # both count from the start of the request
             self._gaps.add(generating_s / (attempt.completion_tokens - 1), tier, model)
+
+    def _observe_retrieval(self, found: RetrievalRecord) -> None:
+        for stage, seconds in (("probe", found.probe_s), ("context", found.context_s), ("cite", found.cite_s)):
+            if seconds:
+                self._search_times.add(seconds, stage)
+        if found.support is not None:
+            self._support.add(found.support)
+        self._passages.add(found.passages)
+        self._citations.add(found.cited, "kept")
+        self._citations.add(found.dropped, "dropped")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counters:
         counters = Counters(f"headrace_{name}", text, labels)

@@ -14,6 +14,7 @@ from msgspec import Meta
 from headrace.contracts.chat import JsonObject
 from headrace.contracts.errors import InvalidRequest
 from headrace.gateway.strict import convert
+from headrace.gateway.tools.file_search import FILE_SEARCH, FileSearchTool
 from headrace.gateway.tools.schema import check_schema
 
 MAX_TOOLS: Final = 128
@@ -127,10 +128,11 @@ class ToolKinds:
 
 
 def standard_kinds() -> ToolKinds:
-    """Return the kinds of OpenAI's chat API; the engines take functions only."""
+    """Return the kinds of OpenAI's chat API; the engines take functions only, files the gateway searches itself."""
     return ToolKinds(
         [
             ToolKind("function", FunctionTool),
             ToolKind("custom", CustomTool, refused="no tier can call custom tools; describe it as a function"),
+            ToolKind(FILE_SEARCH, FileSearchTool),
         ]
     )

@@ -13,6 +13,7 @@ import aiohttp
 from headrace.contracts.errors import HeadraceError
 from headrace.contracts.policy import Policy
 from headrace.contracts.protocols import AnswerJudge, Backend, DifficultyModel
+from headrace.contracts.retrieval import Retriever
 from headrace.gateway import probing
 from headrace.gateway.affinity import Conversations
 from headrace.gateway.app import Gateway
@@ -39,6 +40,7 @@ from headrace.gateway.telemetry.logging import Log
 from headrace.gateway.telemetry.metrics import Metrics
 from headrace.gateway.telemetry.tracing import open_tracer
 from headrace.gateway.tools.kinds import standard_kinds
+from headrace.gateway.wiring.grounding import build_grounder
 from headrace.gateway.wiring.processes import Processes
 from headrace.models.backends.client import HttpBackend
 from headrace.models.backends.encode import EndpointSpec
@@ -84,7 +86,8 @@ def load_artefacts() -> Artefacts:
 class System:
     """One gateway process without its socket. Made inside the running loop; `start` before use, `stop` at the end.
 
-    session: for health checks; owned by whoever made it. Upstream calls have a pool of their own.
+    session: for health checks; owned by whoever made it. Upstream calls have a pool of their own. retriever: searches
+    the documents that answers rest on; None where there are none.
     """
 
     def __init__(
@@ -95,7 +98,9 @@ class System:
         processes: Processes | None = None,
         *,
         environ: Mapping[str, str] = os.environ,
+        retriever: Retriever | None = None,
     ) -> None:
+        self._retriever = retriever
         self._artefacts = artefacts
         self._hashes = dict(artefacts.hashes)
         self._processes = processes or Processes()
@@ -208,10 +213,18 @@ class System:
             artefacts=self._hashes,
             clock=self._clock,
         )
+        grounder = build_grounder(
+            self._retriever,
+            difficulty=self._artefacts.difficulty,
+            home=self.revisions.current.settings.home,
+            metrics=self.metrics,
+            clock=self._clock,
+        )
         return Pipeline(
             revisions=self.revisions,
             difficulty=self._artefacts.difficulty,
             judge=self._artefacts.judge,
+            grounder=grounder,
             budget=Unlimited(),
             recorder=recorder,
             conversations=Conversations(),

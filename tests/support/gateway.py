@@ -16,6 +16,7 @@ from headrace.contracts.chat import EmbeddingCall, Usage
 from headrace.contracts.errors import BackendUnavailable
 from headrace.contracts.models import ModelCard
 from headrace.contracts.protocols import Embeddings
+from headrace.contracts.retrieval import Retriever
 from headrace.contracts.routing import Difficulty
 from headrace.gateway.server import GatewayServer, bind
 from headrace.gateway.settings.load import load
@@ -148,7 +149,13 @@ def settings_for(folder: Path, small: str, large: str, config: str = CONFIG, **e
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, environ: Mapping[str, str] = os.environ) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    retriever: Retriever | None = None,
+    processes: Processes | None = None,
+) -> AsyncIterator[Running]:
     """Serve on a free port until the block ends, then drain."""
     judge, embedder = ScriptedJudge(), CountingEmbedder()
     environ = {**environ, "HEADRACE_HOME": str(settings.home)}
@@ -159,7 +166,8 @@ async def running(settings: Settings, *, environ: Mapping[str, str] = os.environ
 
     async with make_session() as session, aiohttp.ClientSession() as http:
         artefacts = Artefacts(WordDifficulty(), judge)
-        system = System(settings, artefacts, session, Processes(embedder=embedder), environ=environ)
+        processes = processes or Processes(embedder=embedder)
+        system = System(settings, artefacts, session, processes, environ=environ, retriever=retriever)
         system.start()
         listener = bind(settings.server)
         port = listener.getsockname()[1]

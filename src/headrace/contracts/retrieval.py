@@ -131,6 +131,7 @@ class FileSearch(msgspec.Struct, frozen=True):
     k: int | None = None
     where: Filter | None = None
     min_score: float | None = None
+    rerank: bool | None = None
     is_forced: bool = False
 
 

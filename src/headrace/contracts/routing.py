@@ -38,6 +38,16 @@ class Difficulty(msgspec.Struct, frozen=True):
     artefact: str = ""
 
 
+class Retrieved(msgspec.Struct, frozen=True):
+    """What was found for a request before it is judged. support: 0..1, None where nothing was searched.
+
+    tokens: that the passages add to the prompt.
+    """
+
+    support: float | None = None
+    tokens: int = 0
+
+
 class Features(msgspec.Struct, frozen=True):
     """Every named signal a rule may ask for, computed once per request.
 
