@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
-from headrace.contracts.errors import HeadraceError, Overloaded, StoreError
+from headrace.contracts.errors import HeadraceError, NotFound, Overloaded, StoreError
 from headrace.retrieval.collection.schema import PAGE_BYTES
 
 MOST_IDLE: Final = 8
@@ -25,14 +25,17 @@ _PRIMARY: Final = 0xFF
 
 
 class Database:
-    """One SQLite file. Safe to share between threads; `wait_s` bounds how long a writer waits for another."""
+    """One SQLite file. Safe to share between threads; `wait_s` bounds how long a writer waits for another.
+
+    Another file may be put in its place at any time: connections to the old one are not lent again.
+    """
 
     def __init__(self, path: Path, *, name: str, wait_s: float) -> None:
         self.path = path
         self.name = name
         self._wait_s = wait_s
         self._guard = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[_Connection] = []
         self._is_closed = False
         self._turn = threading.Lock()
         self._lock = FileLock(path.with_name("write.lock"), thread_local=False)
@@ -88,15 +91,21 @@ class Database:
         finally:
             self._turn.release()
 
-    def _borrow(self) -> sqlite3.Connection:
+    def _borrow(self) -> "_Connection":
+        file = self._file()
         with self._guard:
             if self._is_closed:
                 raise StoreError(f"collection {self.name!r} is closed; open it again")
-            if self._idle:
-                return self._idle.pop()
-        return self._connect()
+            while self._idle:
+                connection = self._idle.pop()
+                if connection.file == file:
+                    return connection
+                connection.close()
+        connection = self._connect()
+        connection.file = file
+        return connection
 
-    def _take_back(self, connection: sqlite3.Connection) -> None:
+    def _take_back(self, connection: "_Connection") -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         with self._guard:
@@ -105,23 +114,32 @@ class Database:
                 return
         connection.close()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _file(self) -> tuple[int, int]:
+        """Return which file it is, by what no other file has."""
+        try:
+            status = self.path.stat()
+        except OSError as exc:
+            raise NotFound(f"collection {self.name!r} is gone: {exc.strerror}; add its documents again") from exc
+        return status.st_dev, status.st_ino
+
+    def _connect(self) -> "_Connection":
         try:
             return self._connect_with("mode=rw")
         except sqlite3.OperationalError:
             # A read-only folder takes no shared-memory file. Without a write-ahead list nothing is missed by that.
             ahead = self.path.with_name(self.path.name + "-wal")
-            if not self.path.is_file() or (ahead.exists() and ahead.stat().st_size):
+            if ahead.exists() and ahead.stat().st_size:
                 raise
             return self._connect_with("immutable=1")
 
-    def _connect_with(self, option: str) -> sqlite3.Connection:
+    def _connect_with(self, option: str) -> "_Connection":
         connection = sqlite3.connect(
             f"file:{quote(str(self.path))}?{option}",
             uri=True,
             timeout=BUSY_S,
             isolation_level=None,
             check_same_thread=False,
+            factory=_Connection,
         )
         try:
             if option == "mode=rw":
@@ -134,6 +152,12 @@ class Database:
             connection.close()
             raise
         return connection
+
+
+class _Connection(sqlite3.Connection):
+    """file: the one it was opened on."""
+
+    file: tuple[int, int]
 
 
 @contextmanager

@@ -4,13 +4,15 @@ The database is the truth. The engine follows it by the list of changes, so a cr
 """
 
 import logging
+import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
 
-from headrace.contracts.errors import EngineError, InvalidRequest, StoreError
+from headrace.contracts.errors import EngineError, InvalidRequest
 from headrace.contracts.retrieval import Attributes, Document, DocumentInfo, Filter, Passage
 from headrace.retrieval.collection import lexical, reading, schema, writing
 from headrace.retrieval.collection.database import Database
@@ -27,12 +29,19 @@ class Collection:
     """One collection's passages. Blocking and safe to share between threads; see contracts.retrieval.Index."""
 
     def __init__(
-        self, database: Database, meta: Meta, engine: Engine, *, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        meta: Meta,
+        engine: Callable[[Meta], Engine],
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self.meta = meta
         self._database = database
-        self._engine = engine
+        self._meta = meta
+        self._make_engine = engine
+        self._engine = engine(meta)
         self._clock = clock
+        self._changing = threading.Lock()
 
     def put(self, document: Document, vectors: Sequence[bytes]) -> None:
         """Add a document, or replace the one with its id; vectors[i] is chunks[i]'s."""
@@ -41,9 +50,9 @@ class Collection:
                 f"document {document.id!r} has {len(document.chunks)} chunks and {len(vectors)} vectors; give one each"
             )
         _check_text(document)
-        scaled = writing.unit(vectors, self.meta.embedder.dimensions)
+        scaled = writing.unit(vectors, self._meta.embedder.dimensions)
         with self._database.writing() as connection:
-            self._check_unchanged(schema.read(connection, self._database.name))
+            self._engine_for(connection)
             writing.put(connection, document, scaled, self._clock())
         self._follow()
 
@@ -83,16 +92,14 @@ class Collection:
 
     def dense(self, vector: bytes, k: int, where: Filter | None = None) -> list[tuple[int, float]]:
         """Return (passage id, cosine), best first."""
-        (scaled,) = writing.unit([vector], self.meta.embedder.dimensions)
+        (scaled,) = writing.unit([vector], self._meta.embedder.dimensions)
         query: Vector = np.frombuffer(scaled, dtype="<f4")
         with self._database.reading() as connection:
-            self._check_unchanged(schema.read(connection, self._database.name))
+            engine = self._engine_for(connection)
             within = None if where is None else reading.ranges(connection, where)
             if k < 1 or (within is not None and not len(within)):
                 return []
-            return self._engine.search(
-                Stored(connection, self.meta.embedder.dimensions), query, min(k, MOST_RESULTS), within
-            )
+            return engine.search(self._vectors(connection), query, min(k, MOST_RESULTS), within)
 
     def passages(self, ids: Sequence[int]) -> list[Passage]:
         """Return the passages of these ids, in this order, without those that are gone."""
@@ -108,13 +115,25 @@ class Collection:
         """Let the engine take up what is on disk already; where it cannot, it will with the next search or change."""
         try:
             with self._database.reading() as connection:
-                self._engine.follow(Stored(connection, self.meta.embedder.dimensions))
+                self._engine_for(connection).follow(self._vectors(connection))
         except EngineError as exc:
             _log.warning("vectors of collection %s lag behind: %s", self._database.name, exc)
 
-    def _check_unchanged(self, found: Meta) -> None:
-        if found != self.meta:
-            raise StoreError(f"collection {self._database.name!r} was rebuilt meanwhile; open it again")
+    def _engine_for(self, connection: sqlite3.Connection) -> Engine:
+        """Return the engine of this very database: a rebuilt one may have been put in the place of the one opened."""
+        found = schema.read(connection, self._database.name)
+        if found == self._meta:
+            return self._engine
+        with self._changing:
+            schema.check(found, self._meta.embedder, "", self._database.name)
+            if found.identity != self._meta.identity:
+                self._engine.close()
+                self._engine = self._make_engine(found)
+            self._meta = found
+        return self._engine
+
+    def _vectors(self, connection: sqlite3.Connection) -> Stored:
+        return Stored(connection, self._meta.embedder.dimensions)
 
 
 def _check_text(document: Document) -> None:

@@ -18,7 +18,7 @@ LONGEST_WORD: Final = 64
 MOST_COUNTED: Final = 2_048
 COUNTED_TO: Final = 1_000
 # One weight a column of `words`: heading, name, text.
-WEIGHTS: Final = (1.0, 1.0, 1.0)
+WEIGHTS: Final = (3.0, 1.0, 1.0)
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _COMMON: Final = (

@@ -1,12 +1,15 @@
 """Opening a collection: checks that it is the one meant, and gives it the engine that its options name."""
 
+import logging
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from headrace.contracts.errors import NotFound, StoreError
+from headrace.contracts.errors import HeadraceError, NotFound, StoreError
 from headrace.contracts.retrieval import EmbedderId, Index
 from headrace.retrieval.collection import schema
 from headrace.retrieval.collection.database import Database
@@ -17,6 +20,9 @@ from headrace.retrieval.nearest.choice import Kind
 from headrace.retrieval.nearest.source import Engine, Source, Sources
 
 DATABASE: Final = "collection.sqlite"
+
+_log = logging.getLogger(__name__)
+
 EngineName = Literal["faiss", "qdrant"]
 
 
@@ -57,7 +63,36 @@ def open_index(
     database = Database(path, name=name, wait_s=options.wait_s)
     meta = _create_or_read(database, embedder, chunking) if create else _read(database)
     schema.check(meta, embedder, chunking, name)
-    return Collection(database, meta, _engine(folder, database, meta, options))
+    return Collection(database, meta, lambda found: _engine(folder, database, found, options))
+
+
+def drop_index(folder: Path, options: IndexOptions = DEFAULT) -> None:
+    """Remove a collection with all that is kept of it elsewhere; nothing happens where there is none.
+
+    Where a Qdrant server does not answer, its points stay behind, and a warning says so.
+    """
+    if options.engine == "qdrant" and options.url and (folder / DATABASE).is_file():
+        _forget(folder, options)
+    doomed = folder.with_name(f"{folder.name}.dropped-{secrets.token_hex(4)}")
+    try:
+        folder.rename(doomed)
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise StoreError(f"collection {folder.name!r} cannot be removed: {exc.strerror}") from exc
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _forget(folder: Path, options: IndexOptions) -> None:
+    database = Database(folder / DATABASE, name=folder.name, wait_s=options.wait_s)
+    try:
+        engine = _engine(folder, database, _read(database), options)
+        engine.forget()
+        engine.close()
+    except HeadraceError as exc:
+        _log.warning("points of collection %s stay behind: %s", folder.name, exc)
+    finally:
+        database.close()
 
 
 def _prepare(folder: Path, path: Path) -> None:

@@ -93,6 +93,9 @@ class FaissEngine:
         """Build, save and take up the index now, by whatever kind suits."""
         self._rebuild(is_forced=True)
 
+    def forget(self) -> None:
+        """Remove what is kept outside the collection's folder: nothing is."""
+
     def close(self) -> None:
         """Stop building and give everything back."""
         self._is_closed = True

@@ -104,6 +104,11 @@ class QdrantEngine:
             self.follow(source)
             return self._ask(vector, k, where)
 
+    def forget(self) -> None:
+        """Remove the points; EngineError where Qdrant does not answer."""
+        with self._asking():
+            self._client.delete_collection(self._name)
+
     def close(self) -> None:
         """Close the connections; an embedded Qdrant is gone with that."""
         with self._calling:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from headrace.contracts.errors import Overloaded, StoreError
+from headrace.contracts.errors import NotFound, Overloaded, StoreError
 from headrace.retrieval.collection.database import Database
 
 
@@ -127,9 +127,34 @@ def test_a_damaged_file_is_named_as_such(path: Path, content: bytes) -> None:
 
 def test_a_file_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
     database = Database(tmp_path / "none.sqlite", name="handbook", wait_s=0.05)
-    with pytest.raises(StoreError, match="cannot be opened or written"):
+    with pytest.raises(NotFound, match="collection 'handbook' is gone"):
         database.reading().__enter__()
     assert not list(tmp_path.iterdir())
+
+
+def filled(folder: Path, count: int) -> Database:
+    folder.mkdir()
+    database = Database(folder / "collection.sqlite", name="handbook", wait_s=0.05)
+    database.path.touch()
+    with database.writing() as connection:
+        connection.execute("CREATE TABLE numbers (number INTEGER)")
+        connection.executemany("INSERT INTO numbers VALUES (?)", [(number,) for number in range(count)])
+    return database
+
+
+def test_a_folder_put_in_its_place_is_read_from_then_on(tmp_path: Path) -> None:
+    database = filled(tmp_path / "handbook", 1)
+    filled(tmp_path / "staged", 3).close()
+    with database.reading() as lent:
+        assert lent.execute("SELECT count(*) FROM numbers").fetchone() == (1,)
+        (tmp_path / "handbook").rename(tmp_path / "replaced")
+        (tmp_path / "staged").rename(tmp_path / "handbook")
+        assert count(database) == 3
+        assert lent.execute("SELECT count(*) FROM numbers").fetchone() == (1,)
+    with database.writing() as connection:
+        connection.execute("INSERT INTO numbers VALUES (4)")
+    assert count(database) == 4
+    database.close()
 
 
 def test_other_errors_of_sqlite_are_translated_too(database: Database) -> None:

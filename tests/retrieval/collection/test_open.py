@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from headrace.contracts.errors import NotFound, StoreError
-from headrace.retrieval.collection.open import DATABASE, open_index
+from headrace.retrieval.collection.open import DATABASE, IndexOptions, drop_index, open_index
 from tests.support.collections import EMBEDDER, document, turned
+from tests.support.qdrant_server import running
 
 
 def test_a_collection_is_made_only_when_asked_to(tmp_path: Path) -> None:
@@ -48,6 +49,57 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="collection 'handbook' cannot be made"):
         open_index(tmp_path / "file" / "handbook", EMBEDDER, create=True)
+
+
+def test_a_rebuilt_collection_put_in_its_place_is_used_from_then_on(tmp_path: Path) -> None:
+    index = open_index(tmp_path / "handbook", EMBEDDER, create=True)
+    index.put(document("old", ["word"]), [turned(0)])
+    assert index.dense(turned(0), 1)
+    staged = open_index(tmp_path / "staged", EMBEDDER, create=True)
+    for name in ("new", "newer"):
+        staged.put(document(name, ["word"]), [turned(0)])
+    staged.close()
+    (tmp_path / "handbook").rename(tmp_path / "replaced")
+    (tmp_path / "staged").rename(tmp_path / "handbook")
+    assert len(index.dense(turned(0), 5)) == len(index.lexical("word", 5)) == 2
+    index.put(document("newest", ["word"]), [turned(0)])
+    assert sorted(info.id for info in index.documents()) == ["new", "newer", "newest"]
+    index.close()
+
+
+def test_one_rebuilt_for_another_embedder_is_refused(tmp_path: Path) -> None:
+    index = open_index(tmp_path / "handbook", EMBEDDER, create=True)
+    open_index(tmp_path / "staged", msgspec.structs.replace(EMBEDDER, model="other"), create=True).close()
+    (tmp_path / "handbook").rename(tmp_path / "replaced")
+    (tmp_path / "staged").rename(tmp_path / "handbook")
+    with pytest.raises(StoreError, match="was made with embedder other"):
+        index.dense(turned(0), 5)
+    with pytest.raises(StoreError, match="was made with embedder other"):
+        index.put(document("a", ["word"]), [turned(0)])
+    index.close()
+
+
+def test_a_dropped_collection_is_gone_with_all_that_was_kept_of_it(tmp_path: Path) -> None:
+    with running() as server:
+        options = IndexOptions(engine="qdrant", url=server.url)
+        index = open_index(tmp_path / "handbook", EMBEDDER, create=True, options=options)
+        index.put(document("a", ["word"]), [turned(0)])
+        drop_index(tmp_path / "handbook", options)
+        assert server.data.get_collections().collections == []
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(NotFound, match="is gone"):
+        index.text("a")
+    index.close()
+    drop_index(tmp_path / "handbook", options)
+
+
+def test_a_collection_is_dropped_even_while_qdrant_is_down(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with running() as server:
+        options = IndexOptions(engine="qdrant", url=server.url)
+        open_index(tmp_path / "handbook", EMBEDDER, create=True, options=options).close()
+    drop_index(tmp_path / "handbook", options)
+    assert "points of collection handbook stay behind" in caplog.text
+    assert not list(tmp_path.iterdir())
 
 
 def test_neither_engine_is_imported_before_a_collection_is_opened() -> None:
