@@ -11,7 +11,7 @@ from typing import Final
 
 Ranking = Sequence[tuple[int, float]]
 
-DEPTH: Final = 200
+DEPTH: Final = 500
 DENSE_WEIGHT: Final = 0.5
 # A passage that stands this many deviations out, on average of both lists, gets the score 0.5.
 _MIDDLE: Final = 2.0
@@ -26,7 +26,15 @@ def fuse(
     depth: int = DEPTH,
     dense_weight: float = DENSE_WEIGHT,
 ) -> list[tuple[int, float]]:
-    """Return the k best (passage id, score 0..1) of two rankings, best first, each cut to `depth` first.
+    """Return the k best (passage id, score 0..1) of two rankings, best first; see `standings`."""
+    ranked = standings(lexical, dense, depth=depth, dense_weight=dense_weight)
+    return [(id_, 1 / (1 + math.exp(_MIDDLE - z))) for id_, z in ranked[: max(k, 0)]]
+
+
+def standings(
+    lexical: Ranking, dense: Ranking, *, depth: int = DEPTH, dense_weight: float = DENSE_WEIGHT
+) -> list[tuple[int, float]]:
+    """Return (passage id, weighted mean of its z-scores), best first, of two rankings cut to `depth` first.
 
     A passage that one list lacks has that list's last score there; in a keyword list shorter than `depth`, which
     names every passage with one of the words, it has 0. Equal scores stand in the order of ids.
@@ -40,7 +48,7 @@ def fuse(
         for id_, word, vector in zip(ids, by_words, by_vectors, strict=True)
     ]
     fused.sort(key=lambda item: -item[1])
-    return [(id_, 1 / (1 + math.exp(_MIDDLE - z))) for id_, z in fused[: max(k, 0)]]
+    return fused
 
 
 def _standing(ids: Sequence[int], scores: Mapping[int, float], absent: float) -> list[float]:
