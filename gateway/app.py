@@ -23,6 +23,8 @@ SCOPES: Final = (
     ("/v1/completions", "chat"),
     ("/v1/embeddings", "embeddings"),
     ("/v1/models", "models"),
+    ("/v1/files", "files"),
+    ("/v1/vector_stores", "vector_stores"),
     ("/v1/headrace/explain", "explain"),
     ("/v1/headrace/decisions/", "decisions"),
     ("/v1/headrace/feedback", "feedback"),
@@ -36,7 +38,8 @@ ASGIApp = Callable[[Scope, Any, Any], Any]
 class Gateway:
     """Pure ASGI down to the socket. Built by gateway.wiring; safe to share between tasks.
 
-    hot: path -> handler of a POST. rare: the FastAPI application. refused: told path and status of what was refused.
+    hot: path -> handler of a POST. objects: path -> handler of everything at or below it, two words deep. rare: the
+    FastAPI application. refused: told path and status of what was refused.
     running: hot requests under way; idle is set while there are none.
     """
 
@@ -46,6 +49,7 @@ class Gateway:
         revisions: Revisions,
         readiness: Readiness,
         hot: Mapping[str, Handler],
+        objects: Mapping[str, Handler],
         rare: ASGIApp,
         new_id: Callable[[], str],
         clock: Callable[[], float],
@@ -54,6 +58,7 @@ class Gateway:
         self._revisions = revisions
         self._readiness = readiness
         self._hot = dict(hot)
+        self._objects = dict(objects)
         self._rare = rare
         self._new_id = new_id
         self._clock = clock
@@ -78,7 +83,9 @@ class Gateway:
         if path not in OPEN_PATHS:
             exchange.principal = self._admit(scope["headers"], path)
         handler = self._hot.get(path)
-        if handler is None:
+        if handler is None and (objects := self._objects.get("/".join(path.split("/", 3)[:3]))) is not None:
+            await self._answer(exchange, objects)
+        elif handler is None:
             scope.setdefault("state", {})["principal"] = exchange.principal
             await self._rare(scope, exchange.receive, exchange.tagging_send())
         elif method != HOT_METHOD:

@@ -4,7 +4,7 @@ Knows nothing of chats or errors of ours beyond the limits it keeps.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -110,7 +110,7 @@ class Exchange:
         self._check_content()
         length = self.header(b"content-length")
         if length is not None and int(length) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             return self._within(message["body"], limit)
@@ -133,6 +133,14 @@ class Exchange:
             await self._discard()
             await self._send({"type": "http.response.body", "body": b""})
         self.finished = True
+
+    async def relay(self, headers: Headers, pieces: AsyncIterator[bytes]) -> None:
+        """Send a whole answer of another kind, piece by piece; where it breaks off, so does the connection."""
+        self.answered = True
+        await self._send({"type": "http.response.start", "status": 200, "headers": [*headers, *self._own_headers()]})
+        async for piece in pieces:
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self.end()
 
     async def start_stream(self, headers: Headers) -> None:
         """Send the status line and headers of an event stream."""
@@ -187,13 +195,17 @@ class Exchange:
             raise InvalidRequest(
                 "the body must be JSON: send 'content-type: application/json'", code="invalid_content_type"
             )
+        self.check_coding()
+
+    def check_coding(self) -> None:
+        """Refuse a compressed body."""
         coding = (self.header(b"content-encoding") or b"identity").strip().lower()
         if coding != b"identity":
             raise UnsupportedCoding("compressed bodies are not taken: send the body without 'content-encoding'")
 
     def _within(self, body: bytes, limit: int) -> bytes:
         if len(body) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         return body
 
     async def _collect(self, message: Message, limit: int) -> bytes:
@@ -203,7 +215,7 @@ class Exchange:
                 raise ClientLeft
             pieces += message["body"]
             if len(pieces) > limit:
-                raise _too_large(limit)
+                raise too_large(limit)
             if not message.get("more_body"):
                 return bytes(pieces)
             message = await self.receive()
@@ -276,5 +288,6 @@ class LeaveWatch:
             self._task.cancel()
 
 
-def _too_large(limit: int) -> PayloadTooLarge:
+def too_large(limit: int) -> PayloadTooLarge:
+    """Return the error for a body over `limit` bytes."""
     return PayloadTooLarge(f"the body is larger than {limit} bytes", code="request_too_large")

@@ -38,10 +38,11 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The local processes of this gateway, by backend id, and the embedder if one is served."""
+    """The local processes of this gateway, by backend id, and the embedder with its model's folder if one is served."""
 
     engines: Mapping[str, Engine] = field(default_factory=dict)
     embedder: Embedder | None = None
+    embedder_folder: Path | None = None
     states: Callable[[], Mapping[str, str]] = dict
 
 
@@ -82,7 +83,8 @@ def launch(
         supervisor.start(engine.process)
         engines[backend.id] = Engine(engine.endpoint, _readiness(supervisor, backend.id))
     embedder = _embedder(settings.embeddings, settings.home, supervisor, session, environ)
-    return Processes(engines, embedder, lambda: {status.name: status.state for status in supervisor.statuses()})
+    folder = None if settings.embeddings is None else store.path(settings.embeddings)
+    return Processes(engines, embedder, folder, lambda: {status.name: status.state for status in supervisor.statuses()})
 
 
 def host_now() -> Host:

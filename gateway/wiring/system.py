@@ -41,6 +41,7 @@ from headrace.gateway.telemetry.metrics import Metrics
 from headrace.gateway.telemetry.tracing import open_tracer
 from headrace.gateway.tools.kinds import standard_kinds
 from headrace.gateway.wiring.grounding import build_grounder
+from headrace.gateway.wiring.library import FILES, VECTOR_STORES, LibraryService
 from headrace.gateway.wiring.processes import Processes
 from headrace.models.backends.client import HttpBackend
 from headrace.models.backends.encode import EndpointSpec
@@ -55,6 +56,7 @@ from headrace.router.quality.backends import BackendQuality, quality_for
 from headrace.router.quality.model import QualityModel
 
 ENDPOINT_OF: Final = {"/v1/chat/completions": "chat", "/v1/completions": "completions", "/v1/embeddings": "embeddings"}
+OBJECTS: Final = (FILES, VECTOR_STORES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,6 @@ class System:
         environ: Mapping[str, str] = os.environ,
         retriever: Retriever | None = None,
     ) -> None:
-        self._retriever = retriever
         self._artefacts = artefacts
         self._hashes = dict(artefacts.hashes)
         self._processes = processes or Processes()
@@ -110,6 +111,9 @@ class System:
         self._pool = Pool()
         self._admission = TierAdmission(settings.policy.tiers, self._clock)
         self.metrics = Metrics()
+        embedder, folder = self._processes.embedder, self._processes.embedder_folder
+        self._library = LibraryService(settings.retrieval, embedder, folder, self.metrics)
+        self._retriever = retriever or self._library.retriever
         self.log = Log.to_stderr(requests=settings.telemetry.request_log, on_loss=self._lost_lines)
         self._ledger = Ledger(settings.ledger, on_drop=self.metrics.ledger_dropped)
         self._shadows = Shadows(
@@ -128,10 +132,12 @@ class System:
         """Start the writers."""
         self.log.start()
         self._ledger.start()
+        self._library.start()
 
     async def stop(self) -> None:
         """Close everything; what is queued is written first."""
         await self._shadows.stop()
+        await self._library.stop()
         self._pool.close()
         await asyncio.to_thread(self._ledger.close)
         if self._tracer is not None:
@@ -258,6 +264,7 @@ class System:
                     self.revisions, self._ledger.find, self._ledger.keep, time.time
                 ).serve,
             },
+            objects=self._library.routes(self.revisions, self._clock),
             rare=rare.application(),
             new_id=Ids(),
             clock=self._clock,
@@ -282,4 +289,12 @@ class System:
         """A log that nobody reads is no reason to disturb a request."""
 
     def _refused(self, error: HeadraceError, path: str) -> None:
-        self.metrics.refused(ENDPOINT_OF.get(path, "other"), refusal(error).status)
+        self.metrics.refused(endpoint_of(path), refusal(error).status)
+
+
+def endpoint_of(path: str) -> str:
+    """Return the word under which requests of a path are counted."""
+    for prefix in OBJECTS:
+        if path == prefix or path.startswith(f"{prefix}/"):
+            return prefix.rpartition("/")[2]
+    return ENDPOINT_OF.get(path, "other")

@@ -1,0 +1,1 @@
+"""The files and vector stores of tenants: one SQLite catalogue, blobs by hash, background ingest, search over them."""
