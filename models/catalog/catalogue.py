@@ -25,7 +25,7 @@ from headrace.models.catalog.entry import (
 
 _SCHEMA: Final = 1
 _COMMIT_DIGITS: Final = 40
-_SUFFIXES: Final = (".gguf", ".safetensors", ".json")
+_SUFFIXES: Final = (".gguf", ".safetensors", ".onnx", ".json")
 
 
 class Catalogue:
