@@ -106,6 +106,12 @@ class Collection:
         with self._database.reading() as connection:
             return reading.passages(connection, ids)
 
+    def settle(self) -> None:
+        """Finish now what the engine would do in the background: build an index, or send vectors."""
+        with self._database.reading() as connection:
+            engine = self._engine_for(connection)
+        engine.settle()
+
     def close(self) -> None:
         """Give everything back; what was put is on disk already."""
         self._engine.close()

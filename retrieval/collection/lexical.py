@@ -2,9 +2,12 @@
 
 Words are cut where the index cuts them, joined by OR, and quoted one by one, so that none is syntax. Words that
 half of all English text is made of only cost time, so they are left out unless nothing else is there; of a very long
-text the words found in the fewest passages are kept.
+text the words found in the fewest passages are kept. Scoring a passage costs far more than finding it: where very
+many would be scored, only those are that hold one of the rarer words, with all their words counted.
 """
 
+import bisect
+import itertools
 import re
 import sqlite3
 from collections.abc import Sequence
@@ -17,6 +20,8 @@ MOST_WORDS: Final = 64
 LONGEST_WORD: Final = 64
 MOST_COUNTED: Final = 2_048
 COUNTED_TO: Final = 1_000
+MOST_SCORED: Final = 10_000
+SCORED_FOR_EACH: Final = 20
 # One weight a column of `words`: heading, name, text.
 WEIGHTS: Final = (3.0, 1.0, 1.0)
 
@@ -35,7 +40,8 @@ SELECT rowid, -bm25(words, ?, ?, ?) AS score FROM words WHERE words MATCH ? {wit
 ORDER BY score DESC, rowid LIMIT ?
 """
 # The plus keeps SQLite from running the whole query again for each id.
-_WITHIN: Final = """
+_WITH_ANY: Final = "AND +rowid IN (SELECT rowid FROM words WHERE words MATCH ?)"
+_IN_DOCUMENTS: Final = """
 AND +rowid IN (SELECT chunks.id FROM documents JOIN chunks ON chunks.id BETWEEN first AND last WHERE {test})
 """
 _COUNT: Final = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
@@ -43,16 +49,20 @@ _COUNT: Final = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? L
 
 def search(connection: sqlite3.Connection, text: str, k: int, where: Filter | None) -> list[tuple[int, float]]:
     """Return (passage id, BM25), best first; equal scores in the order of ids."""
-    words = _chosen(connection, words_of(text))
+    words = _kept(connection, words_of(text))
     if not words or k < 1:
         return []
     within = ""
     parameters: list[Parameter] = []
+    rare = _rare(connection, words, max(MOST_SCORED, SCORED_FOR_EACH * k))
+    if len(rare) < len(words):
+        within += _WITH_ANY
+        parameters.append(_any(rare))
     if where is not None:
-        test, parameters = condition(where)
-        within = _WITHIN.format(test=test)
-    query = " OR ".join(f'"{word}"' for word in words)
-    rows = connection.execute(_SEARCH.format(within=within), [*WEIGHTS, query, *parameters, k])
+        test, values = condition(where)
+        within += _IN_DOCUMENTS.format(test=test)
+        parameters += values
+    rows = connection.execute(_SEARCH.format(within=within), [*WEIGHTS, _any(words), *parameters, k])
     return [(id_, max(0.0, score)) for id_, score in rows]
 
 
@@ -62,10 +72,30 @@ def words_of(text: str) -> list[str]:
     return [word for word in words if word not in _STOP] or words
 
 
-def _chosen(connection: sqlite3.Connection, words: Sequence[str]) -> Sequence[str]:
-    """Keep the rarest of very many words, judged among the longest of them, each counted up to a bound."""
+def _kept(connection: sqlite3.Connection, words: Sequence[str]) -> Sequence[str]:
+    """Keep the rarest of very many words, judged among the longest of them."""
     if len(words) <= MOST_WORDS:
         return words
     longest = sorted(words, key=len, reverse=True)[:MOST_COUNTED]
-    counts = {word: connection.execute(_COUNT, (f'"{word}"', COUNTED_TO)).fetchone()[0] for word in longest}
+    counts = _counts(connection, longest, COUNTED_TO)
     return sorted((word for word in longest if counts[word]), key=counts.__getitem__)[:MOST_WORDS]
+
+
+def _rare(connection: sqlite3.Connection, words: Sequence[str], most: int) -> Sequence[str]:
+    """Return the rarest words, as many as together are in no more than so many passages, one at least."""
+    (passages,) = connection.execute("SELECT coalesce(max(id), 0) FROM chunks").fetchone()
+    if passages <= most:
+        return words
+    counts = _counts(connection, words, most + 1)
+    rarest = sorted(words, key=counts.__getitem__)
+    upto = list(itertools.accumulate(counts[word] for word in rarest))
+    return rarest[: max(1, bisect.bisect_right(upto, most))]
+
+
+def _counts(connection: sqlite3.Connection, words: Sequence[str], limit: int) -> dict[str, int]:
+    """Count the passages each word is in, up to a limit."""
+    return {word: connection.execute(_COUNT, (_any([word]), limit)).fetchone()[0] for word in words}
+
+
+def _any(words: Sequence[str]) -> str:
+    return " OR ".join(f'"{word}"' for word in words)

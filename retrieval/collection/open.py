@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from headrace.contracts.errors import HeadraceError, NotFound, StoreError
-from headrace.contracts.retrieval import EmbedderId, Index
+from headrace.contracts.retrieval import EmbedderId
 from headrace.retrieval.collection import schema
 from headrace.retrieval.collection.database import Database
 from headrace.retrieval.collection.index import Collection
@@ -49,7 +49,7 @@ DEFAULT: Final = IndexOptions()
 
 def open_index(
     folder: Path, embedder: EmbedderId, *, create: bool = False, chunking: str = "", options: IndexOptions = DEFAULT
-) -> Index:
+) -> Collection:
     """Open the collection in a folder, whose name is the collection's.
 
     create: make it where there is none, otherwise NotFound. StoreError names the command that rebuilds when it was made

@@ -1,5 +1,6 @@
 """What changes in a collection's tables, inside the caller's one transaction."""
 
+import math
 import secrets
 import sqlite3
 from collections.abc import Sequence
@@ -35,19 +36,18 @@ SELECT 'delete', id, heading, name, text FROM indexed WHERE id BETWEEN ? AND ?
 
 def unit(vectors: Sequence[bytes], dimensions: int) -> list[bytes]:
     """Return the vectors at length one; InvalidRequest for one of other dimensions, without a length or a direction."""
-    scaled = []
     for position, vector in enumerate(vectors):
         if len(vector) != dimensions * FLOAT_BYTES:
             raise InvalidRequest(
                 f"vector {position} has {len(vector)} bytes, this collection's have {dimensions * FLOAT_BYTES} "
                 f"({dimensions} float32 numbers); embed with the collection's own embedder"
             )
-        numbers = np.frombuffer(vector, dtype="<f4").astype(np.float64)
-        length = float(np.linalg.norm(numbers))
-        if not (np.isfinite(length) and length > 0.0):
+    numbers = np.frombuffer(b"".join(vectors), dtype="<f4").reshape(len(vectors), dimensions).astype(np.float64)
+    lengths = np.linalg.norm(numbers, axis=1, keepdims=True)
+    for position, length in enumerate(lengths[:, 0].tolist()):
+        if not (math.isfinite(length) and length > 0.0):
             raise InvalidRequest(f"vector {position} has length {length}; embed the text again")
-        scaled.append((numbers / length).astype("<f4").tobytes())
-    return scaled
+    return [row.tobytes() for row in (numbers / lengths).astype("<f4")]
 
 
 def put(connection: sqlite3.Connection, document: Document, vectors: Sequence[bytes], now: float) -> None:

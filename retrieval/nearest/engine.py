@@ -89,8 +89,8 @@ class FaissEngine:
             within = ranges.merged(within)
         return best_of(k, view.tail.search(vector, k, within), _in_base(view, source, vector, k, within))
 
-    def rebuild(self) -> None:
-        """Build, save and take up the index now, by whatever kind suits."""
+    def settle(self) -> None:
+        """Build, save and take up the index now, of whatever kind suits."""
         self._rebuild(is_forced=True)
 
     def forget(self) -> None:

@@ -88,6 +88,10 @@ class Engine(Protocol):
         """Follow, then return the ids and cosines of the k nearest, best first; within: only of these ids."""
         ...
 
+    def settle(self) -> None:
+        """Do at once, and wait for, what is otherwise done in the background."""
+        ...
+
     def forget(self) -> None:
         """Remove what is kept outside the collection's folder."""
         ...

@@ -104,6 +104,11 @@ class QdrantEngine:
             self.follow(source)
             return self._ask(vector, k, where)
 
+    def settle(self) -> None:
+        """Send what changed; building is the server's own affair."""
+        with self._sources() as source:
+            self.follow(source)
+
     def forget(self) -> None:
         """Remove the points; EngineError where Qdrant does not answer."""
         with self._asking():

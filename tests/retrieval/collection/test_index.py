@@ -9,12 +9,13 @@ import pytest
 from headrace.contracts.errors import InvalidRequest, StoreError
 from headrace.contracts.retrieval import Compare, Compound, Index
 from headrace.retrieval.collection import reading
+from headrace.retrieval.collection.index import Collection
 from headrace.retrieval.collection.open import EngineName, IndexOptions, open_index
 from tests.support.collections import DIMENSIONS, EMBEDDER, document, turned, vector
 from tests.support.qdrant_server import Server, running
 
 ENGINES = ("faiss", "qdrant embedded", "qdrant server")
-Opener = Callable[[], Index]
+Opener = Callable[[], Collection]
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +26,11 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(params=ENGINES)
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    indexes: list[Index] = []
+    indexes: list[Collection] = []
     engine: EngineName = "faiss" if request.param == "faiss" else "qdrant"
     url = request.getfixturevalue("server").url if request.param == "qdrant server" else None
 
-    def opener() -> Index:
+    def opener() -> Collection:
         options = IndexOptions(engine=engine, url=url)
         indexes.append(open_index(tmp_path / "handbook", EMBEDDER, create=True, options=options))
         return indexes[-1]
@@ -40,7 +41,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
 
 
 @pytest.fixture
-def index(opened: Opener) -> Index:
+def index(opened: Opener) -> Collection:
     return opened()
 
 
@@ -166,6 +167,17 @@ def test_everything_is_there_after_opening_again(opened: Opener) -> None:
     index.close()
     again = opened()
     assert (again.dense(turned(0), 10), again.lexical("word7", 5), list(again.documents())) == before
+
+
+def test_settling_changes_no_answer(index: Collection) -> None:
+    for number in range(30):
+        index.put(document(f"d{number}", [f"word{number}"]), [turned(number)])
+    index.remove("d3")
+    before = index.dense(turned(0), 40)
+    index.settle()
+    assert index.dense(turned(0), 40) == before
+    index.put(document("last", ["word"]), [turned(300)])
+    assert ids_of(index, index.dense(turned(300), 1)) == ["last"]
 
 
 def test_one_sees_what_another_has_written(opened: Opener) -> None:

@@ -96,6 +96,26 @@ def test_of_very_long_text_the_rare_words_are_kept_and_it_stays_quick(connection
     assert time.perf_counter() - started < 2.0
 
 
+def test_of_very_many_passages_only_those_with_a_rarer_word_are_scored_with_all_their_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    schema.create(connection, EmbedderId("tiny", "0", 1), "")
+    for number in range(40):
+        put(connection, f"d{number}", "common" + " rare" * (number in {7, 8}) + " third" * (number == 8))
+    whole = found(connection, "common rare third")
+    assert whole[:2] == ["d8", "d7"]
+    assert len(whole) == 10
+    names = dict(connection.execute("SELECT first, id FROM documents"))
+    full = lexical.search(connection, "common rare third", 2, None)
+    monkeypatch.setattr(lexical, "MOST_SCORED", 5)
+    monkeypatch.setattr(lexical, "SCORED_FOR_EACH", 1)
+    assert lexical.search(connection, "common rare third", 2, None) == full
+    assert [names[id_] for id_, _ in lexical.search(connection, "common rare third", 6, None)] == ["d8", "d7"]
+    assert len(lexical.search(connection, "common", 6, None)) == 6
+    connection.close()
+
+
 def test_headings_and_names_are_searched_too() -> None:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     schema.create(connection, EmbedderId("tiny", "0", 1), "")

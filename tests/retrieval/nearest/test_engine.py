@@ -54,7 +54,7 @@ def test_what_is_built_and_what_came_since_are_searched_as_one(make: Make, kind:
     engine = make(memory, kind=kind)
     memory.add(600)
     if built:
-        engine.rebuild()
+        engine.settle()
     memory.add(200)
     memory.remove(3, 40)
     memory.remove(700, 710)
@@ -73,7 +73,7 @@ def test_a_filter_finds_all_of_the_few_it_lets_pass(make: Make, kind: Kind) -> N
     memory = Memory(DIMENSIONS)
     memory.add(600)
     engine = make(memory, kind=kind)
-    engine.rebuild()
+    engine.settle()
     memory.add(10)
     within = np.array([[5, 6], [300, 300], [605, 606], [9, 8]], dtype=np.int64)
     found = engine.search(memory, memory.rows[1], 10, within)
@@ -92,7 +92,7 @@ def test_a_filter_that_lets_many_pass_goes_through_the_index(
     memory = Memory(DIMENSIONS)
     memory.add(2000)
     engine = make(memory, kind=kind)
-    engine.rebuild()
+    engine.settle()
     within = np.array([[id_, id_ + 4] for id_ in range(1, 2000, 10)], dtype=np.int64)
     allowed = {id_ for first, last in within.tolist() for id_ in range(first, last + 1)}
     expected = [id_ for id_ in memory.exact(memory.rows[3], 2000) if id_ in allowed][:10]
@@ -125,7 +125,7 @@ def test_a_large_index_is_built_anew_by_share(make: Make) -> None:
     memory = Memory(DIMENSIONS)
     memory.add(1000)
     engine = make(memory, after=10, share=0.5)
-    engine.rebuild()
+    engine.settle()
     memory.add(499)
     engine.follow(memory)
     assert engine._builder is None
@@ -139,7 +139,7 @@ def test_a_large_index_is_built_anew_by_share(make: Make) -> None:
 def test_another_opens_what_one_has_built_and_reads_only_what_came_since(make: Make) -> None:
     memory = Memory(DIMENSIONS)
     memory.add(500)
-    make(memory).rebuild()
+    make(memory).settle()
     memory.add(3)
     engine = make(memory)
     assert ids(engine.search(memory, memory.rows[42], 1, None)) == [42]
@@ -154,7 +154,7 @@ def test_one_takes_up_what_another_has_built_meanwhile_instead_of_building_it_ag
     memory.add(90)
     one.follow(memory)
     memory.add(20)
-    other.rebuild()
+    other.settle()
     one.follow(memory)
     settled(one)
     assert snapshot.newest_generation(tmp_path) == 1
@@ -178,7 +178,7 @@ def test_a_spoilt_index_is_made_again_and_no_answer_is_lost(
 ) -> None:
     memory = Memory(DIMENSIONS)
     memory.add(200)
-    make(memory).rebuild()
+    make(memory).settle()
     spoil(snapshot.file_of(tmp_path, 1))
     engine = make(memory, after=100)
     assert ids(engine.search(memory, memory.rows[42], 1, None)) == [42]
@@ -209,7 +209,7 @@ def test_an_index_that_cannot_be_saved_is_used_from_memory(
     memory.add(200)
     engine = make(memory)
     (tmp_path / "manifest-1.tmp").mkdir()  # where the draft of the manifest would be written
-    engine.rebuild()
+    engine.settle()
     assert "stays in memory, it was not saved" in caplog.text
     assert engine._view is not None
     assert engine._view.tail.count == 0
@@ -231,7 +231,7 @@ def test_readers_go_on_while_it_builds_and_nothing_goes_missing(make: Make) -> N
     readers = [threading.Thread(target=read, args=(start,)) for start in (1, 2, 3)]
     for reader in readers:
         reader.start()
-    engine.rebuild()
+    engine.settle()
     for reader in readers:
         reader.join()
     assert wrong == []
