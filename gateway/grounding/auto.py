@@ -9,7 +9,8 @@ from typing import Final
 
 from headrace.contracts.retrieval import Hit
 from headrace.contracts.routing import Difficulty
-from headrace.gateway.grounding.overlap import coverage, words
+from headrace.gateway.grounding.overlap import words
+from headrace.retrieval.search.evidence import evidence
 
 PROBE_HITS: Final = 3
 SPOKEN_OF: Final = 0.75  # covered this far, the documents speak of the question, however easy it is
@@ -18,15 +19,12 @@ NOT_EASY: Final = 0.3
 LEAST_WORDS: Final = 2  # with fewer words that carry meaning, coverage tells nothing: small talk
 
 
-def probed(hits: Sequence[Hit], question: str) -> float:
-    """Return the coverage of the question by the best of the probe's passages, 0..1."""
-    wanted = words(question)
-    if len(wanted) < LEAST_WORDS:
-        return 0.0
-    return max((coverage(wanted, words(f"{hit.passage.heading} {hit.passage.text}")) for hit in hits), default=0.0)
+def may_help(question: str, hits: Sequence[Hit], difficulty: Difficulty) -> bool:
+    """Tell whether to search: the documents speak of it, or touch it and the question is hard or strange.
 
-
-def may_help(difficulty: Difficulty, covered: float) -> bool:
-    """Tell whether to search: the documents speak of it, or touch it and the question is hard or strange."""
+    hits: of the probe. Thresholds are documented in docs/retrieval.md.
+    """
+    if len(words(question)) < LEAST_WORDS:
+        return False
     is_easy = difficulty.value < NOT_EASY and not difficulty.unfamiliar
-    return covered >= (SPOKEN_OF if is_easy else TOUCHED)
+    return evidence(hits, question).coverage >= (SPOKEN_OF if is_easy else TOUCHED)

@@ -11,13 +11,13 @@ import msgspec
 
 from headrace.contracts.retrieval import Hit, Passage
 from headrace.gateway.grounding.clean import clean, clean_name
-from headrace.gateway.grounding.overlap import coverage, sentences, words
+from headrace.gateway.grounding.overlap import sentences
+from headrace.retrieval.search.near_copies import without_copies
 
 ANSWER_TOKENS: Final = 512  # left for an answer whose length the client does not bound
 SPARE_TOKENS: Final = 16  # a whole text may be a few tokens longer than its parts
 LEAST_ROOM: Final = 256  # with less room than this for passages, a window is too small to be asked
 SAME_PART: Final = 0.5  # of the shorter passage, from where two of one document say the same
-SAME_WORDS: Final = 0.9  # of both passages' words, from where two of different documents do
 FENCE_DIGITS: Final = 8
 
 RULES: Final = (
@@ -107,23 +107,19 @@ def _rooms(windows: Sequence[Window], prompt_tokens: int, answer_tokens: int) ->
 
 
 def _distinct(hits: Iterable[Hit]) -> list[Hit]:
-    """Return the hits, best first, without those that repeat a better one."""
-    kept: list[tuple[Hit, frozenset[str]]] = []
-    for hit in sorted(hits, key=lambda each: -each.score):
-        said = words(hit.passage.text)
-        if not any(_repeats(hit.passage, said, other.passage, known) for other, known in kept):
-            kept.append((hit, said))
-    return [hit for hit, _ in kept]
+    """Return the hits, best first, without those that repeat a better one: in other words or of the same part."""
+    kept: list[Hit] = []
+    for hit in without_copies(sorted(hits, key=lambda each: -each.score)):
+        if not any(_is_part(hit.passage, better.passage) for better in kept):
+            kept.append(hit)
+    return kept
 
 
-def _repeats(one: Passage, said: frozenset[str], other: Passage, known: frozenset[str]) -> bool:
-    if one.document == other.document:
-        common = min(one.end, other.end) - max(one.start, other.start)
-        if common > SAME_PART * min(one.end - one.start, other.end - other.start):
-            return True
-    if not said or not known:
-        return one.text.strip() == other.text.strip()
-    return min(coverage(said, known), coverage(known, said)) >= SAME_WORDS
+def _is_part(one: Passage, other: Passage) -> bool:
+    if one.document != other.document:
+        return False
+    common = min(one.end, other.end) - max(one.start, other.start)
+    return common > SAME_PART * min(one.end - one.start, other.end - other.start)
 
 
 def _fence(texts: Iterable[str]) -> str:

@@ -15,20 +15,19 @@ from headrace.contracts.protocols import DifficultyModel
 from headrace.contracts.retrieval import Hit, Query, Retriever
 from headrace.contracts.routing import Attempt
 from headrace.gateway.exchange import Exchange
-from headrace.gateway.grounding.auto import PROBE_HITS, may_help, probed
+from headrace.gateway.grounding.auto import PROBE_HITS, may_help
 from headrace.gateway.grounding.context import Context, Window, build
 from headrace.gateway.grounding.grounding import Grounding
 from headrace.gateway.grounding.prompt import grounded, question_of
 from headrace.gateway.grounding.searching import Run, offered, searched
 from headrace.gateway.grounding.tokens import Tokenizers
 from headrace.gateway.grounding.wanted import Wanted, read_wanted
+from headrace.retrieval.search.evidence import evidence
 from headrace.router.cascade.answer import Answer
 from headrace.router.features import estimate_tokens, judged_text
 from headrace.router.policies.names import resolve
 
 RETRY_AFTER_S = 5.0
-
-Support = Callable[[Sequence[Hit], str], float]
 
 
 class Metered(Protocol):
@@ -42,21 +41,19 @@ class Metered(Protocol):
 class Grounder:
     """Grounds requests. Safe to share between tasks.
 
-    retriever: None where documents cannot be searched. support: of the hits for a question, 0..1. clock: seconds.
+    retriever: None where documents cannot be searched. clock: seconds.
     """
 
     def __init__(
         self,
         retriever: Retriever | None,
         *,
-        support: Support,
         difficulty: DifficultyModel,
         tokenizers: Tokenizers,
         metrics: Metered,
         clock: Callable[[], float],
     ) -> None:
         self._retriever = retriever
-        self._support = support
         self._difficulty = difficulty
         self._tokenizers = tokenizers
         self._metrics = metrics
@@ -102,7 +99,7 @@ class Grounder:
             return False
         finally:
             grounding.times.probe_s += self._clock() - started
-        return may_help(self._difficulty.judge(judged_text(grounding.call)), probed(hits, grounding.question))
+        return may_help(grounding.question, hits, self._difficulty.judge(judged_text(grounding.call)))
 
     async def _look_up(self, grounding: Grounding) -> None:
         try:
@@ -110,7 +107,7 @@ class Grounder:
         except Overloaded as error:
             self._pass_over(grounding, error)
             return
-        grounding.support = self._support(hits, grounding.question) if hits else 0.0
+        grounding.support = evidence(hits, grounding.question).support
         if grounding.is_refused:
             return
         call = grounding.call

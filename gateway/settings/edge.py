@@ -121,7 +121,7 @@ class RetrieveEdge(Edge):
     min_score: float = Field(default=0.0, ge=0, le=1)
     when: Literal["always", "model", "auto"] = "always"
     when_unsupported: Literal["answer", "refuse", "escalate"] = "answer"
-    min_support: float = Field(default=0.0, ge=0, le=1)
+    min_support: float = Field(default=0.3, ge=0, le=1)
     on_error: Literal["fail", "answer"] = "fail"
     max_searches: int = Field(default=3, ge=1, le=10)
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from headrace.contracts.protocols import DifficultyModel
 from headrace.contracts.retrieval import Retriever
-from headrace.gateway.grounding.auto import probed
 from headrace.gateway.grounding.grounder import Grounder, Metered
 from headrace.gateway.grounding.tokens import Tokenizers
 from headrace.models.catalog.catalogue import Catalogue
@@ -23,7 +22,6 @@ def build_grounder(
     """Return the grounder; without a retriever it refuses what asks for documents."""
     return Grounder(
         retriever,
-        support=probed,
         difficulty=difficulty,
         tokenizers=Tokenizers(lambda model: tokenizer_file(home, model)),
         metrics=metrics,

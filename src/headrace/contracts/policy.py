@@ -219,7 +219,7 @@ class Retrieve:
     min_score: float = 0.0
     when: Literal["always", "model", "auto"] = "always"
     when_unsupported: Literal["answer", "refuse", "escalate"] = "answer"
-    min_support: float = 0.0
+    min_support: float = 0.3
     on_error: Literal["fail", "answer"] = "fail"
     max_searches: int = 3
     timeout_s: float = 5.0

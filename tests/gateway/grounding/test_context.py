@@ -60,10 +60,6 @@ def test_neighbours_that_hardly_overlap_both_stay() -> None:
     assert len(made(hit(LEAVE), hit(TRAVEL, 1, 0.5, start=len(LEAVE) - 20)).shown) == 2
 
 
-def test_texts_without_words_are_compared_as_they_are() -> None:
-    assert len(made(hit("+++"), hit("+++", 2), hit("***", 3)).shown) == 2
-
-
 def test_what_does_not_fit_the_window_is_left_out_but_a_shorter_one_may_come() -> None:
     long = " ".join(f"word{n}" for n in range(300))
     context = made(hit(LEAVE), hit(long, 2, 0.8), hit(TRAVEL, 3, 0.7), tokens=ANSWER_TOKENS + 10 + 256)

@@ -16,8 +16,8 @@ HANDBOOK = Retrieve(("handbook",), min_support=0.3, when_unsupported="escalate")
         (HANDBOOK, None, False),
         (HANDBOOK, 0.29, True),
         (HANDBOOK, 0.3, False),
-        (Retrieve(("handbook",)), 0.0, True),
-        (Retrieve(("handbook",)), 0.01, False),
+        (Retrieve(("handbook",), min_support=0.0), 0.0, True),
+        (Retrieve(("handbook",), min_support=0.0), 0.01, False),
     ],
 )
 def test_no_passage_or_too_little_support_is_unsupported(
