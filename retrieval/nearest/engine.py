@@ -29,6 +29,8 @@ from headrace.retrieval.nearest.tail import Tail, best_of
 EXACT_UNDER: Final = 4096
 # An inexact index is asked for more than wanted, to be scored anew.
 MORE: Final = 2
+# The list of changes is bounded; an index must be newer than its oldest entry.
+MOST_CHANGES_BEHIND: Final = 50_000
 WAIT_S: Final = 0.2
 ANY_ID: Final = 2**63 - 1
 
@@ -110,14 +112,23 @@ class FaissEngine:
             return view
         with self._applying:
             view = self._view or View.of(self._loaded(source), self._dimensions)
-            # A source opened earlier than another thread's may be behind the view: then the view is newer, and right.
-            if view.mark.seq < newest.seq:
+            if view.mark != newest and not self._is_ahead(view, newest):
                 if not source.follows(view.mark):
                     view = View.of(self._loaded(source), self._dimensions)
                 view = advance(view, source, newest)
             self._view = view
         self._build_when_due(view)
         return view
+
+    def _is_ahead(self, view: View, newest: Mark) -> bool:
+        """Tell whether another thread has followed a later source than the one whose newest change this is.
+
+        A database that was restored from a backup is behind the view too, but does not know the view's place.
+        """
+        if view.mark.seq < newest.seq:
+            return False
+        with self._sources() as current:
+            return current.follows(view.mark)
 
     def _loaded(self, source: Source) -> Base | None:
         manifest = snapshot.read_manifest(self._folder, self._identity)
@@ -135,7 +146,10 @@ class FaissEngine:
     def _build_when_due(self, view: View) -> None:
         changed = view.tail.count + len(view.dead)
         built = view.base.manifest.count if view.base else 0
-        if changed < max(self._rebuilding.after, self._rebuilding.share * built, self._retry_at):
+        behind = view.mark.seq - (view.base.manifest.mark.seq if view.base else 0)
+        is_old = behind >= MOST_CHANGES_BEHIND and changed >= self._rebuilding.after
+        is_due = changed >= max(self._rebuilding.after, self._rebuilding.share * built)
+        if not (is_due or is_old) or changed < self._retry_at:
             return
         with self._applying:
             if self._is_closed or (self._builder is not None and self._builder.is_alive()):

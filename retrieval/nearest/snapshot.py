@@ -10,7 +10,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import faiss
 import msgspec
@@ -91,6 +91,10 @@ def load(folder: Path, manifest: Manifest) -> Base | None:
     if (index.ntotal, index.d) != (manifest.count, manifest.dimensions):
         _refused(folder, f"{path.name} holds {index.ntotal} vectors, not {manifest.count}")
         return None
+    if isinstance(index, faiss.IndexIVF):
+        # Reading ahead starts threads at every search, which costs more than the pages it brings.
+        made: Any = faiss  # its stubs take the lists for absent
+        made.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
     return Base(index, manifest)
 
 

@@ -87,11 +87,11 @@ class QdrantEngine:
 
     def follow(self, source: Source) -> None:
         """Send what changed; EngineError where Qdrant does not answer."""
-        newest = source.newest()
-        if self._sent is not None and self._sent.seq >= newest.seq:
+        if self._is_sent(source):
             return
         with self._following, self._turn(), self._sources() as current, self._asking():
-            self._sent = self._send(current)
+            if not self._is_sent(current):
+                self._sent = self._send(current)
 
     def search(self, source: Source, vector: Vector, k: int, within: Ranges | None) -> Found:
         """Follow, then return the ids and cosines of the k nearest, best first; within: only of these ids."""
@@ -118,6 +118,9 @@ class QdrantEngine:
         """Close the connections; an embedded Qdrant is gone with that."""
         with self._calling:
             self._client.close()
+
+    def _is_sent(self, source: Source) -> bool:
+        return self._sent is not None and self._sent.mark == source.newest()
 
     def _ask(self, vector: Vector, k: int, where: models.Filter | None) -> Found:
         with self._asking():

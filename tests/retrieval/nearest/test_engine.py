@@ -1,3 +1,4 @@
+import copy
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -134,6 +135,46 @@ def test_a_large_index_is_built_anew_by_share(make: Make) -> None:
     settled(engine)
     assert engine._view is not None
     assert (engine._view.tail.count, len(engine._view.dead)) == (0, 0)
+
+
+def test_an_index_is_built_anew_before_the_changes_since_are_forgotten(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.retrieval.nearest.engine.MOST_CHANGES_BEHIND", 20)
+    memory = Memory(DIMENSIONS)
+    memory.add(1000)
+    engine = make(memory, after=10, share=0.5)
+    engine.settle()
+    for _ in range(20):
+        engine.follow(memory)
+        assert engine._builder is None
+        memory.add(1)
+    engine.follow(memory)
+    settled(engine)
+    assert engine._view is not None
+    assert engine._view.tail.count == 0
+
+
+def test_a_source_put_back_to_an_older_state_is_followed_there(make: Make) -> None:
+    memory = Memory(DIMENSIONS)
+    engine = make(memory)
+    memory.add(5)
+    older, rows = list(memory.log), dict(memory.rows)
+    memory.add(5)
+    assert len(engine.search(memory, memory.rows[1], 20, None)) == 10
+    memory.log, memory.rows = older, rows
+    assert sorted(ids(engine.search(memory, memory.rows[1], 20, None))) == [1, 2, 3, 4, 5]
+
+
+def test_an_older_look_at_the_source_does_not_set_the_view_back(make: Make) -> None:
+    memory = Memory(DIMENSIONS)
+    engine = make(memory)
+    memory.add(5)
+    older = copy.copy(memory)
+    older.log, older.rows = list(memory.log), dict(memory.rows)
+    memory.add(5)
+    engine.follow(memory)
+    assert len(engine.search(older, memory.rows[1], 20, None)) == 10
 
 
 def test_another_opens_what_one_has_built_and_reads_only_what_came_since(make: Make) -> None:
