@@ -30,11 +30,12 @@ def chunk(
     meter = Meter(converted.text, tokenizer)
     packed = list(pack(pieces(blocks(converted), meter, sizes.max_tokens), sizes))
     spans = meter.measure([(group[0].start, group[-1].end) for group in packed])
-    return tuple(
+    chunks = [
         Chunk(meter.text[part.start : part.end], part.start, part.end, part.tokens, _heading(group), _page(group))
         for group, span in zip(packed, spans, strict=True)
         for part in meter.fitted([span], sizes.max_tokens)
-    )
+    ]
+    return tuple(sorted(chunks, key=lambda one: one.start))
 
 
 def pack(groups: Iterable[list[Piece]], sizes: Sizes) -> Iterator[list[Piece]]:
@@ -47,11 +48,12 @@ def pack(groups: Iterable[list[Piece]], sizes: Sizes) -> Iterator[list[Piece]]:
 
 
 class _Packing:
-    """The chunk being filled. `repeated` of its pieces are in the chunk before too."""
+    """The chunk being filled. `repeated` of its pieces are in the chunk `before` too, if one goes on in the other."""
 
     def __init__(self, sizes: Sizes) -> None:
         self._sizes = sizes
         self._current: list[Piece] = []
+        self._before: list[Piece] = []
         self._repeated = 0
 
     def take(self, group: Sequence[Piece]) -> Iterator[list[Piece]]:
@@ -70,8 +72,7 @@ class _Packing:
     def rest(self) -> Iterator[list[Piece]]:
         """Yield what is left."""
         if len(self._current) > self._repeated:
-            yield self._current
-        self._current, self._repeated = [], 0
+            yield self._led(self._current)
 
     def _cost(self) -> int:
         return sum(piece.cost for piece in self._current)
@@ -93,16 +94,27 @@ class _Packing:
     def _flush(self, overlap: int) -> Iterator[list[Piece]]:
         """Yield the chunk; the next one begins with headings that stood at its end, or else with its last pieces."""
         done, fresh = self._current, len(self._current) - self._repeated
-        self._current, self._repeated = [], 0
         if not fresh:
+            self._current, self._before, self._repeated = [], [], 0
             return
+        led = self._led(done)
         headings = sum(1 for _ in takewhile(_is_heading, reversed(done)))
+        self._current, self._before, self._repeated = [], [], 0
         if 0 < headings < fresh:
-            done, self._current = done[:-headings], done[-headings:]
-        else:
-            self._current = _tail(done, overlap)
+            led, self._current = led[:-headings], done[-headings:]
+        elif overlap > 0:
+            self._before, self._current = done, _tail(done, overlap)
             self._repeated = len(self._current)
-        yield done
+        yield led
+
+    def _led(self, done: list[Piece]) -> list[Piece]:
+        """Return a chunk of a few words with more of what is before it: alone it would say little but its heading."""
+        lead = self._before[1 : len(self._before) - self._repeated]
+        cost, wanted = sum(piece.cost for piece in done), self._sizes.max_tokens // _SECTION
+        while lead and cost < wanted and cost + lead[-1].cost <= self._sizes.max_tokens:
+            cost += lead[-1].cost
+            done = [lead.pop(), *done]
+        return done
 
 
 def _is_heading(piece: Piece) -> bool:

@@ -20,9 +20,10 @@ def label(name: str) -> str:
 
 
 def relative_name(path: Path, root: Path) -> str:
-    """Return a file's name within the folder it came from; bytes that are no text are spelled out."""
+    """Return a file's name within the folder it came from; what is no text or cannot be printed is spelled out."""
     inside = path.relative_to(root) if path != root else Path(path.name)
-    return os.fsencode(inside.as_posix()).decode("utf-8", errors="backslashreplace")
+    name = os.fsencode(inside.as_posix()).decode("utf-8", errors="backslashreplace")
+    return _UNPRINTABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), name)
 
 
 def source_label(place: str) -> str:

@@ -11,6 +11,8 @@ COMMANDS: Final[dict[str, str]] = {
     "explain": "show how a question would be routed, without calling a model",
     "replay": "decide the ledger's requests again with another policy, and estimate its worth",
     "models": "list, fetch, import, verify and remove models",
+    "index": "fill collections of documents, list, show, rebuild and remove them",
+    "search": "search a collection, with the score of each stage",
     "router": "train, evaluate and calibrate the router",
 }
 

@@ -1,7 +1,6 @@
 """`headrace index`: fill collections from files, streams and URLs; list, show, rebuild and remove them."""
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import typer
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from headrace.cli.filling import Filling, Tally, given_sources, parse_attributes
 from headrace.cli.place import TENANT, Place
@@ -19,7 +19,7 @@ from headrace.cli.shelf import LibraryShelf, StagedShelf, kept_files
 from headrace.contracts.errors import InvalidRequest, NotFound, Overloaded
 from headrace.contracts.retrieval import DocumentInfo
 from headrace.retrieval.chunk.sizes import AUTO, Sizes
-from headrace.retrieval.collection.open import open_index
+from headrace.retrieval.collection.open import drop_index, open_index
 from headrace.retrieval.ingest.job import SOURCE
 from headrace.retrieval.library.records import StoreRecord
 
@@ -127,7 +127,7 @@ def rebuild(
     store = place.store(name)
     with _alone(place, store):
         staged = place.library.collection(f"{store.id}.new")
-        shutil.rmtree(staged, ignore_errors=True)
+        drop_index(staged, place.options)
         index = open_index(staged, place.embedder, create=True, options=place.options)
         try:
             with _interruptible():
@@ -227,5 +227,5 @@ def _show(rows: Sequence[Mapping[str, Any]], *, as_json: bool, empty: str) -> No
         for column in rows[0]:
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(*(str(value) for value in row.values()))
+            table.add_row(*(Text(str(value)) for value in row.values()))
         Console().print(table)

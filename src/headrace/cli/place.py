@@ -1,7 +1,5 @@
 """Where the command line finds collections: the library, the index of each store and the embedder, as a config says."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from headrace.contracts.principal import ANONYMOUS
 from headrace.contracts.retrieval import EmbedderId, Index
 from headrace.gateway.settings.load import load
 from headrace.models.store.store import Store
-from headrace.retrieval.collection.open import IndexOptions, open_index
+from headrace.retrieval.collection.open import IndexOptions, drop_index, open_index
 from headrace.retrieval.embed.identity import embedder_id
 from headrace.retrieval.library.library import Library, LibraryLimits
 from headrace.retrieval.library.paging import PageAsk
@@ -25,12 +23,13 @@ _PAGE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The library of one config. model, folder: of the embedder."""
+    """The library of one config. model, folder: of the embedder. home: where the model store is."""
 
     library: Library
     options: IndexOptions
     model: str
     folder: Path
+    home: Path
 
     @classmethod
     def of(cls, config: Path | None, embedder: str | None = None) -> Self:
@@ -45,7 +44,7 @@ class Place:
         limits = LibraryLimits(kept.max_file_bytes, kept.max_tenant_bytes, kept.max_store_files)
         index = kept.index
         options = IndexOptions(engine=index.engine, url=index.url, api_key=index.api_key)
-        return cls(Library(kept.folder, limits), options, model, Store(settings.home).path(model))
+        return cls(Library(kept.folder, limits), options, model, Store(settings.home).path(model), settings.home)
 
     @property
     def embedder(self) -> EmbedderId:
@@ -99,14 +98,14 @@ class Place:
 
     def drop(self, store: str) -> None:
         """Remove a store's index."""
-        shutil.rmtree(self.library.collection(store), ignore_errors=True)
+        drop_index(self.library.collection(store), self.options)
 
     def swap(self, store: str, fresh: Path) -> None:
         """Put another index in the place of a store's."""
         place = self.library.collection(store)
         old = place.with_name(f"{place.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
+        drop_index(old, self.options)
         if place.exists():
             place.rename(old)
-        os.rename(fresh, place)  # noqa: PTH104  (one call, whole or not at all)
-        shutil.rmtree(old, ignore_errors=True)
+        fresh.rename(place)
+        drop_index(old, self.options)

@@ -96,6 +96,15 @@ def test_overlap_repeats_the_last_sentences() -> None:
     assert repeated[1].text.startswith("Seven eight nine.")
 
 
+def test_a_last_sentence_alone_takes_more_of_what_is_before_it() -> None:
+    text = "One two three. Four five six seven eight. Nine ten eleven twelve. Z."
+    assert [one.text for one in words(text, "text", 16, 1)] == [
+        "One two three. Four five six seven eight. Nine ten eleven twelve.",
+        "Nine ten eleven twelve. Z.",
+    ]
+    assert words(text, "text", 16, 0)[-1].text == "Z."
+
+
 def test_records_are_not_cut_without_need() -> None:
     text = "\n".join(f"name: n{number}; value: v{number}" for number in range(10))
     for one in words(text, "records", 30):

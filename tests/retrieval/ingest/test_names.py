@@ -37,6 +37,7 @@ def test_a_name_in_bytes_that_are_no_text_is_spelled_out(tmp_path: Path) -> None
     path = tmp_path / os.fsdecode(b"caf\xe9.txt")
     assert relative_name(path, tmp_path) == "caf\\xe9.txt"
     assert relative_name(path, path) == "caf\\xe9.txt"
+    assert relative_name(tmp_path / "a\x1b[31m.txt", tmp_path) == "a\\x1b[31m.txt"
 
 
 def test_a_source_is_told_by_its_last_name_and_a_hash() -> None:
