@@ -13,7 +13,7 @@ from headrace.gateway.grounding.overlap import words
 from headrace.retrieval.search.evidence import evidence
 
 PROBE_HITS: Final = 3
-SPOKEN_OF: Final = 0.75  # covered this far, the documents speak of the question, however easy it is
+SPOKEN_OF: Final = 0.6  # covered this far, the documents speak of the question, however easy it is
 TOUCHED: Final = 0.5  # covered this far, they may help where the question is not surely easy
 NOT_EASY: Final = 0.3
 LEAST_WORDS: Final = 2  # with fewer words that carry meaning, coverage tells nothing: small talk
