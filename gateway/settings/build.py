@@ -113,6 +113,8 @@ def build_retrieval(edge: RetrievalEdge, *, beside: Path, home: Path, report: Re
     index, path = edge.index, ("retrieval", "index")
     if index.engine == "qdrant" and index.url is None:
         report(path, "`engine: qdrant` needs the address of its server", "write url: http://127.0.0.1:6333")
+    if index.engine == "qdrant" and index.kind is not None:
+        report((*path, "kind"), "Qdrant chooses its own kind of index", "remove kind, or write engine: faiss")
     for word in ("url", "api_key"):
         if index.engine == "faiss" and getattr(index, word) is not None:
             report((*path, word), "FAISS keeps its files in the folder", f"remove {word}, or write engine: qdrant")
@@ -122,7 +124,7 @@ def build_retrieval(edge: RetrievalEdge, *, beside: Path, home: Path, report: Re
         max_tenant_bytes=edge.max_tenant_bytes,
         max_store_files=edge.max_store_files,
         ingest_workers=edge.ingest_workers,
-        index=IndexSettings(index.engine, index.url, index.api_key),
+        index=IndexSettings(index.engine, index.url, index.api_key, index.kind),
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from headrace.contracts.models import Capability
 from headrace.gateway.settings.conditions import CONDITION_SCHEMA
 from headrace.gateway.settings.edge_strategies import STRATEGIES
-from headrace.gateway.settings.shapes import Edge, Name, Seconds, Url, Usd
+from headrace.gateway.settings.shapes import Edge, Name, Seconds, Url, UrlOrMemory, Usd
 
 
 class ServerEdge(Edge):
@@ -169,7 +169,8 @@ class IndexEdge(Edge):
     """What keeps and searches the passages of vector stores."""
 
     engine: Literal["faiss", "qdrant"] = "faiss"
-    url: Url | None = None
+    kind: Literal["flat", "ivf", "hnsw"] | None = None
+    url: UrlOrMemory | None = None
     api_key: str | None = Field(default=None, min_length=1, max_length=4096)
 
 

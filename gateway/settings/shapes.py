@@ -24,6 +24,10 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _url_or_memory(text: str) -> str:
+    return text if text == ":memory:" else _url(text)
+
+
 def _exact(value: object) -> object:
     """A price as the file wrote it: the shortest decimal of the number, not its binary neighbour."""
     return Decimal(repr(value)) if isinstance(value, int | float) and not isinstance(value, bool) else value
@@ -31,6 +35,7 @@ def _exact(value: object) -> object:
 
 Name = Annotated[str, AfterValidator(_name)]
 Url = Annotated[str, AfterValidator(_url)]
+UrlOrMemory = Annotated[str, AfterValidator(_url_or_memory)]
 Usd = Annotated[
     Decimal, BeforeValidator(_exact), Field(ge=0, le=1_000_000), WithJsonSchema({"type": "number", "minimum": 0})
 ]

@@ -93,11 +93,15 @@ class TelemetrySettings:
 
 @dataclass(frozen=True, slots=True)
 class IndexSettings:
-    """What keeps and searches passages: FAISS in the folder, or a Qdrant server at a URL."""
+    """What keeps and searches passages: FAISS in the folder, or a Qdrant server at a URL.
+
+    kind: of the FAISS index, None chooses by size. url ":memory:": an embedded Qdrant.
+    """
 
     engine: Literal["faiss", "qdrant"]
     url: str | None
     api_key: str | None = field(default=None, repr=False)
+    kind: Literal["flat", "ivf", "hnsw"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ class LibraryService:
 
     def _open(self, embedder: Embedder, folder: Path) -> tuple[Keeper, Stores]:
         index = self._settings.index
-        options = IndexOptions(index.engine, url=index.url, api_key=index.api_key)
+        options = IndexOptions(index.engine, index.kind, index.url, index.api_key)
         identity = cache(partial(embedder_id, embedder.card.id, folder))
         indexes = OpenIndexes(FolderShelf(self._library.collection, identity, options))
         keeper = Keeper(self._library, indexes)

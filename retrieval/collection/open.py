@@ -30,7 +30,7 @@ EngineName = Literal["faiss", "qdrant"]
 class IndexOptions:
     """How a collection is kept and searched.
 
-    kind: of the FAISS index, None chooses by size. url: of a Qdrant server, None is an embedded one in memory.
+    kind: of the FAISS index, None chooses by size. url: of a Qdrant server; None or ":memory:" embeds one.
     wait_s: how long a writer waits for another. rebuild_after, rebuild_share: how many vectors may have changed, at
     least and as a share of all, before the FAISS index is built anew.
     """

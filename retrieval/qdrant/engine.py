@@ -70,13 +70,13 @@ class QdrantEngine:
     ) -> None:
         self._name = f"headrace-{identity}"
         self._called = folder.name
-        self._where = url or "embedded"
+        self._where = url or EMBEDDED
         self._dimensions = dimensions
         self._sources = sources
-        self._is_embedded = url is None
+        self._is_embedded = self._where == EMBEDDED
         self._client = (
             QdrantClient(location=EMBEDDED, force_disable_check_same_thread=True)
-            if url is None
+            if self._is_embedded
             else QdrantClient(url=url, api_key=api_key, timeout=timeout_s, check_compatibility=False)
         )
         # The embedded form is not safe to share between threads; a server is.

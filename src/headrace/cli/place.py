@@ -43,7 +43,7 @@ class Place:
         kept = settings.retrieval
         limits = LibraryLimits(kept.max_file_bytes, kept.max_tenant_bytes, kept.max_store_files)
         index = kept.index
-        options = IndexOptions(engine=index.engine, url=index.url, api_key=index.api_key)
+        options = IndexOptions(index.engine, index.kind, index.url, index.api_key)
         return cls(Library(kept.folder, limits), options, model, Store(settings.home).path(model), settings.home)
 
     @property

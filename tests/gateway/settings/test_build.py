@@ -148,11 +148,29 @@ def test_a_qdrant_servers_key_comes_from_the_environment_and_is_not_shown(tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("section", "engine", "kind", "url"),
+    [
+        ("{kind: hnsw}", "faiss", "hnsw", None),
+        ("{engine: faiss}", "faiss", None, None),
+        ('{engine: qdrant, url: ":memory:"}', "qdrant", None, ":memory:"),
+    ],
+)
+def test_the_kind_of_an_index_is_chosen_by_size_unless_named(
+    tmp_path: Path, section: str, engine: str, kind: str | None, url: str | None
+) -> None:
+    index = load_text(tmp_path, f"{SAMPLE}retrieval: {{index: {section}}}\n").retrieval.index
+    assert (index.engine, index.kind, index.url) == (engine, kind, url)
+
+
+@pytest.mark.parametrize(
     ("section", "path"),
     [
         ("{index: {engine: qdrant}}", "retrieval.index"),
+        ("{index: {engine: qdrant, url: 'http://q:6333', kind: ivf}}", "retrieval.index.kind"),
+        ("{index: {kind: lsh}}", "retrieval.index.kind"),
         ("{index: {url: 'http://q:6333'}}", "retrieval.index.url"),
         ("{index: {engine: pinecone}}", "retrieval.index.engine"),
+        ("{index: {engine: qdrant, url: memory}}", "retrieval.index.url"),
         ("{max_file_bytes: 10}", "retrieval.max_file_bytes"),
         ("{ingest_workers: 0}", "retrieval.ingest_workers"),
         ("{max_files: 10}", "retrieval.max_files"),

@@ -7,7 +7,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from filelock import FileLock
 
+from headrace.contracts.errors import StoreError
 from headrace.retrieval.nearest import snapshot
 from headrace.retrieval.nearest.choice import KINDS, Kind
 from headrace.retrieval.nearest.engine import FaissEngine, Rebuilding
@@ -276,6 +278,57 @@ def test_readers_go_on_while_it_builds_and_nothing_goes_missing(make: Make) -> N
     for reader in readers:
         reader.join()
     assert wrong == []
+
+
+def test_only_one_process_builds_an_index_and_another_waits_its_turn(make: Make, tmp_path: Path) -> None:
+    memory = Memory(DIMENSIONS)
+    memory.add(100)
+    engine = make(memory, after=10)
+    with FileLock(tmp_path / "rebuild.lock"):
+        engine.follow(memory)
+        assert engine._builder is not None
+        engine._builder.join(timeout=0.5)
+        assert engine._builder.is_alive()
+        assert not list(tmp_path.glob("index-*"))
+    settled(engine)
+    assert snapshot.newest_generation(tmp_path) == 1
+
+
+def test_closing_ends_the_wait_for_a_turn(make: Make, tmp_path: Path) -> None:
+    memory = Memory(DIMENSIONS)
+    memory.add(100)
+    engine = make(memory, after=10)
+    with FileLock(tmp_path / "rebuild.lock"):
+        engine.follow(memory)
+        engine.close()
+    assert not list(tmp_path.glob("index-*"))
+
+
+def test_a_build_that_fails_is_told_of_and_tried_again_after_as_much_change(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory = Memory(DIMENSIONS)
+    memory.add(100)
+    engine = make(memory, after=10)
+
+    def fail(*_: object) -> None:
+        raise StoreError("no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(memory, "count", fail)
+        engine.follow(memory)
+        settled(engine)
+        assert "was not built: no space" in caplog.text
+    assert ids(engine.search(memory, memory.rows[42], 1, None)) == [42]
+    builder = engine._builder
+    memory.add(99)
+    engine.follow(memory)
+    assert engine._builder is builder
+    memory.add(1)
+    engine.follow(memory)
+    settled(engine)
+    assert engine._view is not None
+    assert engine._view.base is not None
 
 
 def test_closing_stops_a_build(make: Make) -> None:
