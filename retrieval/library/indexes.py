@@ -5,7 +5,7 @@ Writers of one store take turns. For one event loop; what blocks runs on threads
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
 from weakref import WeakValueDictionary
@@ -52,15 +52,15 @@ class OpenIndexes:
             yield index
 
     @asynccontextmanager
-    async def putting(self, store: str) -> AsyncIterator[Index]:
-        """Like `writing`, but an index that is not there is made."""
+    async def putting(self, store: str, is_wanted: Callable[[], Awaitable[bool]]) -> AsyncIterator[Index | None]:
+        """Like `writing`, but an index that is not there is made; None where, at its turn, that is not wanted."""
         async with self._turn(store):
+            if not await is_wanted():
+                yield None
+                return
             held = self._hold(store)
             try:
-                index = await held.get(lambda: self._shelf.open(store, create=True))
-                if index is None:
-                    raise LookupError(store)
-                yield index
+                yield await held.get(lambda: self._shelf.open(store, create=True))
             finally:
                 await self._let_go(store, held)
 

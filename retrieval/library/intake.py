@@ -166,9 +166,14 @@ class Intake:
 
     async def _commit(self, work: Work, prepared: Prepared) -> bool:
         """Put it into the index and then show it, unless nobody wants it any more."""
-        async with self._indexes.putting(work.store) as index:
-            current = await asyncio.to_thread(self._library.backlog.wanted, work)
-            if current is None:
+        wanted = self._library.backlog.wanted
+
+        async def is_wanted() -> bool:
+            return await asyncio.to_thread(wanted, work) is not None
+
+        async with self._indexes.putting(work.store, is_wanted) as index:
+            current = await asyncio.to_thread(wanted, work)
+            if index is None or current is None:
                 return False
             document = msgspec.structs.replace(prepared.document, attributes=current)
             await asyncio.to_thread(index.put, document, prepared.vectors)

@@ -9,6 +9,7 @@ from headrace.contracts.chat import EmbeddingCall, Usage
 from headrace.contracts.errors import BackendUnavailable
 from headrace.contracts.models import ModelCard
 from headrace.contracts.protocols import Embeddings
+from headrace.contracts.retrieval import EmbedderId
 from headrace.gateway.wiring.processes import Processes
 from headrace.retrieval.embed.model import EmbeddingModel
 from headrace.retrieval.library.library import Library, LibraryLimits
@@ -20,6 +21,7 @@ from tests.support.upstream import Upstream
 CATS = "The cat sat beside a cat."
 DOGS = "A dog chased another dog."
 TAXES = "The tax law is a law on tax."
+EMBEDDER = EmbedderId("tiny", "0" * 64, 4)
 
 
 class TinyEmbedder:
@@ -63,6 +65,11 @@ class Clock:
 def library_in(folder: Path, *, now: Callable[[], float] | None = None, **limits: int) -> Library:
     """Return a library in a folder, whose clock stands still."""
     return Library(folder, LibraryLimits(**limits), now=now or Clock())
+
+
+async def always() -> bool:
+    """Want it."""
+    return True
 
 
 def embedder_in(folder: Path) -> TinyEmbedder:

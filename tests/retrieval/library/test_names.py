@@ -12,7 +12,7 @@ from headrace.retrieval.library.names import MAX_NAME_BYTES, UNNAMED, clean_name
         ("C:\\Users\\me\\report.docx", "report.docx"),
         ("..\\..\\boot.ini", "boot.ini"),
         ("a\u2215b\uff0fc\u2044d.txt", "d.txt"),
-        ("a\x00b\r\nContent-Type: text/html\n.txt", "abContent-Type: texthtml.txt".rpartition("/")[2]),
+        ("a\x00b\r\nc.txt", "abc.txt"),
         ("evil\u202egnp.exe", "evilgnp.exe"),
         ("zero\u200bwidth.txt", "zerowidth.txt"),
         ("  two   blanks .txt ", "two blanks .txt"),
@@ -23,7 +23,7 @@ from headrace.retrieval.library.names import MAX_NAME_BYTES, UNNAMED, clean_name
     ],
 )
 def test_a_name_keeps_its_last_part_without_what_nobody_sees(given: str, kept: str) -> None:
-    assert clean_name(given) == kept.replace("abContent-Type: texthtml.txt", "html.txt")
+    assert clean_name(given) == kept
 
 
 @pytest.mark.parametrize("given", ["", ".", "..", "/", "a/", "\u200b", ". . ", "../.."])
