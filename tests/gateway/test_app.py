@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import MethodType
 
 import pytest
 from fastapi import FastAPI
@@ -34,7 +35,13 @@ def routes(gateway: Running) -> list[tuple[str, str]]:
         if isinstance(route, APIRoute)
         for method in route.methods or ()
     ]
-    return [*found, *(("POST", path) for path in gateway.system.gateway._hot)]
+    objects = [
+        (method, "/".join(pattern).replace("{}", "x"))
+        for handler in gateway.system.gateway._objects.values()
+        for pattern, methods in (handler.__self__._paths.items() if isinstance(handler, MethodType) else ())
+        for method in methods
+    ]
+    return [*found, *objects, *(("POST", path) for path in gateway.system.gateway._hot)]
 
 
 async def test_without_a_key_every_route_but_health_is_401(locked: Running) -> None:
@@ -89,6 +96,10 @@ async def test_an_absolute_uri_is_judged_by_its_path(locked: Running) -> None:
         ("/metrics", "admin"),
         ("/anything/new", "admin"),
         ("/v1/headrace/decisions/dec_1", "decisions"),
+        ("/v1/files", "files"),
+        ("/v1/files/file-1/content", "files"),
+        ("/v1/filesystem", "admin"),
+        ("/v1/vector_stores/vs_1/search", "vector_stores"),
     ],
 )
 def test_a_path_nobody_listed_needs_the_last_scope(path: str, scope: str) -> None:

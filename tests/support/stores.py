@@ -10,6 +10,7 @@ from headrace.contracts.errors import BackendUnavailable
 from headrace.contracts.models import ModelCard
 from headrace.contracts.protocols import Embeddings
 from headrace.contracts.retrieval import EmbedderId
+from headrace.gateway.auth import key_digest
 from headrace.gateway.wiring.processes import Processes
 from headrace.retrieval.embed.model import EmbeddingModel
 from headrace.retrieval.library.library import Library, LibraryLimits
@@ -21,6 +22,7 @@ from tests.support.upstream import Upstream
 CATS = "The cat sat beside a cat."
 DOGS = "A dog chased another dog."
 TAXES = "The tax law is a law on tax."
+SECRET = "a secret of thirty-two bytes and more"
 EMBEDDER = EmbedderId("tiny", "0" * 64, 4)
 
 
@@ -83,15 +85,31 @@ async def serving(
     folder: Path,
     *,
     retrieval: str = "{}",
-    more: str = "",
+    keys: Mapping[str, tuple[str, str]] | None = None,
     has_embedder: bool = True,
-    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[tuple[Running, TinyEmbedder]]:
-    """Serve files and vector stores without engines; `retrieval` is the section of the config, `more` others."""
+    """Serve files and vector stores without engines.
+
+    retrieval: that section of the config. keys: key -> (tenant, scopes); none: everybody is let in.
+    """
     embedder = embedder_in(folder)
-    config = CONFIG + f"retrieval: {retrieval}\n{more}".replace("{", "{{").replace("}", "}}")
+    more, environ = f"retrieval: {retrieval}\n", dict[str, str]()
+    if keys:
+        more += "keys_file: keys.yaml\n"
+        environ["HEADRACE_SECRET"] = SECRET
+        (folder / "keys.yaml").write_text(_keys_file(keys))
+    config = CONFIG + more.replace("{", "{{").replace("}", "}}")
     processes = Processes(embedder=embedder, embedder_folder=embedder.folder) if has_embedder else Processes()
     async with Upstream() as upstream:
-        settings = settings_for(folder, upstream.url, upstream.url, config, **(environ or {}))
-        async with running(settings, environ=environ or {}, processes=processes) as gateway:
+        settings = settings_for(folder, upstream.url, upstream.url, config, **environ)
+        async with running(settings, environ=environ, processes=processes) as gateway:
             yield gateway, embedder
+
+
+def _keys_file(keys: Mapping[str, tuple[str, str]]) -> str:
+    lines = [
+        f"  - {{id: k{number}, tenant: {tenant}, scopes: [{scopes}], "
+        f'hash: "hmac-sha256:{key_digest(SECRET.encode(), key).hex()}"}}'
+        for number, (key, (tenant, scopes)) in enumerate(keys.items())
+    ]
+    return "version: 1\nkeys:\n" + "\n".join(lines) + "\n"
