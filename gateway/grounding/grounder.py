@@ -99,7 +99,8 @@ class Grounder:
             return False
         finally:
             grounding.times.probe_s += self._clock() - started
-        return may_help(grounding.question, hits, self._difficulty.judge(judged_text(grounding.call)))
+        difficulty = self._difficulty.judge(judged_text(grounding.call))
+        return await asyncio.to_thread(may_help, grounding.question, hits, difficulty)
 
     async def _look_up(self, grounding: Grounding) -> None:
         try:
@@ -107,12 +108,12 @@ class Grounder:
         except Overloaded as error:
             self._pass_over(grounding, error)
             return
-        grounding.support = evidence(hits, grounding.question).support
+        grounding.support = (await asyncio.to_thread(evidence, hits, grounding.question)).support
         if grounding.is_refused:
             return
         call = grounding.call
         context = await self._build(grounding, hits, prompt_tokens=estimate_tokens(call))
-        grounding.call = grounded(call, context)
+        grounding.call = await asyncio.to_thread(grounded, call, context)
 
     async def _search(self, grounding: Grounding, text: str) -> list[Hit]:
         started = self._clock()

@@ -53,7 +53,7 @@ def test_attempts_without_tokens_and_those_that_broke_or_were_left_teach_nothing
 
 def test_the_length_of_a_rejected_draft_is_no_answers_length() -> None:
     rates = Rates(lambda _: 0.0)
-    rates.learn([attempt(outcome="rejected")], is_stream=True)
+    rates.learn([attempt(outcome="rejected"), attempt(outcome="searched")], is_stream=True)
     load = rates.load("small", "small-backend")
     assert (load.first_s, load.answer_tokens) == (0.25, 0.0)
 

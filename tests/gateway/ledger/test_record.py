@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from headrace.contracts.routing import Pace, Panel
-from headrace.gateway.ledger.record import Outcome, build, decode, encode
+from headrace.gateway.ledger.record import Outcome, RetrievalRecord, build, decode, encode
 from tests.support.records import ANSWER, DRAFT, OUTCOME, PLAN, REQUEST, record
 
 
@@ -108,3 +108,20 @@ def test_a_record_costs_little() -> None:
         min(timeit.repeat(lambda: encode(build(REQUEST, PLAN, (DRAFT, ANSWER), OUTCOME)), number=200, repeat=5)) / 200
     )
     assert best < 300e-6, f"{best * 1e6:.0f} us: about 20 are expected, 300 allow for a busy machine"
+
+
+def test_a_record_holds_what_documents_came_to_and_nothing_where_none_were_asked_for() -> None:
+    found = RetrievalRecord(("vs_1",), "always", searches=1, passages=2, support=0.7, unsupported="")
+    plan = replace(PLAN, features=replace(PLAN.features, retrieval_support=0.7123456))
+    asked = replace(ANSWER, outcome="searched")
+    line = decode(encode(build(REQUEST, plan, (asked, ANSWER), OUTCOME, retrieval=found)))
+    assert line is not None
+    assert line["features"]["retrieval_support"] == 0.71235
+    assert line["retrieval"] == {
+        "collections": ["vs_1"], "when": "always", "searches": 1, "passages": 2, "support": 0.7,
+    }  # fmt: skip
+    assert line["wasted_tokens"] == ANSWER.completion_tokens
+    plain = decode(encode(record()))
+    assert plain is not None
+    assert "retrieval" not in plain
+    assert "retrieval_support" not in plain["features"]

@@ -3,9 +3,9 @@ import timeit
 import msgspec
 
 from headrace.contracts.routing import Attempt
-from headrace.gateway.ledger.record import Outcome, build
+from headrace.gateway.ledger.record import Outcome, RetrievalRecord, build
 from headrace.gateway.telemetry.metrics import Metrics
-from tests.support.records import ANSWER, DRAFT, PLAN, REQUEST, record
+from tests.support.records import ANSWER, DRAFT, OUTCOME, PLAN, REQUEST, record
 
 
 def text_of(metrics: Metrics) -> str:
@@ -139,3 +139,33 @@ def test_observing_costs_little() -> None:
     metrics, found = Metrics(), build(REQUEST, PLAN, (ANSWER,), Outcome(200, "ok", 12, 101, 2.5, 0.5))
     best = min(timeit.repeat(lambda: metrics.observe(found), number=200, repeat=5)) / 200
     assert best < 400e-6, f"{best * 1e6:.0f} us: about 20 are expected, 400 allow for a busy machine"
+
+
+def test_searches_and_what_came_of_them_are_counted() -> None:
+    metrics = Metrics()
+    metrics.searched("ok", 0.02)
+    metrics.searched("failed", 0.5)
+    found = RetrievalRecord(
+        ("vs_1",),
+        "auto",
+        searches=1,
+        hits=5,
+        passages=3,
+        support=0.8,
+        cited=2,
+        dropped=1,
+        probe_s=0.01,
+        context_s=0.002,
+    )
+    asked = msgspec.structs.replace(ANSWER, outcome="searched")
+    metrics.observe(build(REQUEST, PLAN, (asked, ANSWER), OUTCOME, retrieval=found))
+    text = text_of(metrics)
+    assert 'headrace_retrieval_searches_total{outcome="failed"} 1.0' in text
+    assert 'headrace_retrieval_seconds_count{stage="search"} 2.0' in text
+    assert 'headrace_retrieval_seconds_count{stage="probe"} 1.0' in text
+    assert 'stage="cite"' not in text
+    assert "headrace_retrieval_passages_total 3.0" in text
+    assert 'headrace_retrieval_support_bucket{le="0.8"} 1.0' in text
+    assert 'headrace_citations_total{outcome="kept"} 2.0' in text
+    assert 'headrace_citations_total{outcome="dropped"} 1.0' in text
+    assert 'headrace_wasted_tokens_total{model="large-model",tier="large"} 101.0' in text
