@@ -44,6 +44,9 @@ COMMON: Final = 30
 QUERIES: Final = 200
 K: Final = 10
 NEVER: Final = 10**9
+# Documents in a hundred that the filters of the search step let pass.
+FEW: Final = 1
+MANY: Final = 30
 COLUMNS: Final = ("date", "commit", "device", "versions", "passages", "kind", "figure", "value")
 Vectors = NDArray[np.float32]
 Figures = dict[str, float]
@@ -116,7 +119,10 @@ def search(folder: Path, size: int) -> Figures:
     figures: Figures = {"open_s": opening}
     found = [[id_ for id_, _ in index.dense(query.tobytes(), K)] for query in queries]
     figures["recall_at_10"] = recall(found, exact(size, queries))
-    few, many = Compare("one in", "eq", 7), Compare("one in", "lt", 30)
+    few, many = Compare("one in", "lt", FEW), Compare("one in", "lt", MANY)
+    for name, where, below in (("1", few, FEW), ("30", many, MANY)):
+        kept = [[id_ for id_, _ in index.dense(query.tobytes(), K, where)] for query in queries]
+        figures[f"recall_at_10_{name}_percent"] = recall(kept, exact(size, queries, below))
     for name, where in {"dense": None, "dense_1_percent": few, "dense_30_percent": many}.items():
         figures |= _timed(name, [_dense(index, query, where) for query in queries])
     figures["search_mib"] = _resident_mib() - before
@@ -156,17 +162,22 @@ def question(number: int) -> list[str]:
     return [f"w{rank}" for rank in ranks.tolist() if rank > COMMON][:6]
 
 
-def exact(size: int, queries: Vectors) -> list[list[int]]:
-    """Return the ids of the K nearest of each query by comparing all; ids are places counted from one."""
+def exact(size: int, queries: Vectors, below: int = 100) -> list[list[int]]:
+    """Return the ids of the K nearest of each query by comparing all; ids are places counted from one.
+
+    below: only of documents whose attribute `one in`, their place modulo 100, is less.
+    """
     scores, ids = np.full((len(queries), K), -1.0, dtype=np.float32), np.zeros((len(queries), K), dtype=np.int64)
     seen = 0
-    for block in blocks(size):
+    for number, block in enumerate(blocks(size)):
+        seen += len(block)
+        if number % 100 >= below:
+            continue
         together = np.concatenate([scores, queries @ block.T], axis=1)
-        places = np.broadcast_to(np.arange(seen + 1, seen + 1 + len(block)), (len(queries), len(block)))
+        places = np.broadcast_to(np.arange(seen - len(block) + 1, seen + 1), (len(queries), len(block)))
         known = np.concatenate([ids, places], axis=1)
         best = np.argpartition(-together, K, axis=1)[:, :K]
         scores, ids = np.take_along_axis(together, best, axis=1), np.take_along_axis(known, best, axis=1)
-        seen += len(block)
     return ids.tolist()
 
 

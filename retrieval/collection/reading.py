@@ -9,9 +9,12 @@ import numpy as np
 
 from headrace.contracts.retrieval import Attributes, DocumentInfo, Filter, Passage
 from headrace.retrieval.collection.where import condition
+from headrace.retrieval.nearest.ranges import size, spelled
 from headrace.retrieval.nearest.source import START, Change, Ids, Mark, Ranges, Vector
 
 PAGE: Final = 128
+# Ranges of fewer ids on average are quicker to read id by id.
+LONG: Final = 8
 
 _DOCUMENTS: Final = """
 SELECT id, name, sha256, last - first + 1, bytes, added, attributes FROM documents WHERE id > ? ORDER BY id LIMIT ?
@@ -62,6 +65,18 @@ class Stored:
         """Return the ids, ascending, and the vectors, one a row, that there are of these ids."""
         query = "SELECT chunk, vector FROM vectors WHERE chunk IN (SELECT value FROM json_each(?)) ORDER BY chunk"
         return self._arrays(self._connection.execute(query, (_json(ids.tolist()),)).fetchall())
+
+    def within(self, ranges: Ranges) -> tuple[Ids, Vector]:
+        """Return the ids, ascending, and the vectors, one a row, that there are in merged ranges."""
+        if len(ranges) * LONG > size(ranges):
+            return self.these(spelled(ranges))
+        rows: list[tuple[int, bytes]] = []
+        for first, last in ranges.tolist():
+            found = self._connection.execute(
+                "SELECT chunk, vector FROM vectors WHERE chunk BETWEEN ? AND ? ORDER BY chunk", (first, last)
+            )
+            rows += found.fetchall()
+        return self._arrays(rows)
 
     def batches(self, size: int, after: int = 0) -> Iterator[tuple[Ids, Vector]]:
         """Go through all vectors with a greater id, in the order of their ids, `size` at a time."""

@@ -26,7 +26,7 @@ from headrace.retrieval.nearest.source import START, Found, Ids, Mark, Ranges, S
 from headrace.retrieval.nearest.tail import Tail, best_of
 
 # Under so many passing vectors, comparing all of them is quicker and finds all.
-EXACT_UNDER: Final = 4096
+EXACT_UNDER: Final = 10_000
 # An inexact index is asked for more than wanted, to be scored anew.
 MORE: Final = 2
 # The list of changes is bounded; an index must be newer than its oldest entry.
@@ -266,15 +266,15 @@ def _in_base(view: View, source: Source, vector: Vector, k: int, within: Ranges 
         if passing == 0:
             return []
         if not is_exact and passing <= EXACT_UNDER:
-            return _scored(source, ranges.spelled(within), vector)
+            return _scored(source.within(within), vector)
         selector, share = kinds.within(within, base.manifest.last_id), passing / base.manifest.count
     elif len(dead):
         selector, share = kinds.without(dead), 1.0 - len(dead) / base.manifest.count
     faiss.omp_set_num_threads(1)
     ids, scores = kinds.search(base.index, vector, k if is_exact else MORE * k, selector, share)
-    return list(zip(ids.tolist(), scores.tolist(), strict=True)) if is_exact else _scored(source, ids, vector)
+    return list(zip(ids.tolist(), scores.tolist(), strict=True)) if is_exact else _scored(source.these(ids), vector)
 
 
-def _scored(source: Source, ids: Ids, vector: Vector) -> Found:
-    found, vectors = source.these(ids)
-    return list(zip(found.tolist(), (vectors @ vector).tolist(), strict=True))
+def _scored(rows: tuple[Ids, Vector], vector: Vector) -> Found:
+    ids, vectors = rows
+    return list(zip(ids.tolist(), (vectors @ vector).tolist(), strict=True))

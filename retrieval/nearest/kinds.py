@@ -19,6 +19,9 @@ BATCH: Final = 16_384
 TRAINED_ON: Final = 48
 ROUNDS: Final = 8
 CELLS_READ: Final = 32
+# Of the vectors that pass, so many at least are in the cells read.
+COMPARED: Final = 4_000
+COMPARED_FOR_EACH: Final = 20
 NEIGHBOURS: Final = 32
 BUILD_BREADTH: Final = 80
 SEARCH_BREADTH: Final = 96
@@ -60,9 +63,9 @@ def search(
 ) -> tuple[Ids, Vector]:
     """Return the ids and scores of up to k nearest; share: of the vectors that the selector lets pass, 0..1.
 
-    The fewer pass, the wider the search, so that as many are compared as without a selector.
+    The fewer pass, the wider the search, so that enough of those that pass are compared.
     """
-    scores, ids = index.search(vector.reshape(1, -1), k, params=_parameters(index, k, selector, 1.0 / max(share, 1e-6)))
+    scores, ids = index.search(vector.reshape(1, -1), k, params=_parameters(index, k, selector, max(share, 1e-6)))
     found = ids[0] >= 0
     return ids[0][found], scores[0][found]
 
@@ -86,13 +89,14 @@ def without(ids: Ids) -> faiss.IDSelector:
     return faiss.IDSelectorNot(faiss.IDSelectorBatch(ids))
 
 
-def _parameters(index: faiss.Index, k: int, selector: faiss.IDSelector | None, wider: float) -> faiss.SearchParameters:
+def _parameters(index: faiss.Index, k: int, selector: faiss.IDSelector | None, share: float) -> faiss.SearchParameters:
     made: Any = faiss  # its stubs lack the keywords of these constructors
     parameters: faiss.SearchParameters
     if isinstance(index, faiss.IndexIVF):
-        parameters = made.SearchParametersIVF(sel=selector, nprobe=min(index.nlist, math.ceil(CELLS_READ * wider)))
+        enough = max(COMPARED, COMPARED_FOR_EACH * k) / (share * max(1, index.ntotal) / index.nlist)
+        parameters = made.SearchParametersIVF(sel=selector, nprobe=min(index.nlist, max(CELLS_READ, math.ceil(enough))))
     elif isinstance(index, faiss.IndexIDMap) and isinstance(faiss.downcast_index(index.index), faiss.IndexHNSW):
-        breadth = min(index.ntotal, math.ceil(max(SEARCH_BREADTH, 2 * k) * wider))
+        breadth = min(index.ntotal, math.ceil(max(SEARCH_BREADTH, 2 * k / share)))
         parameters = made.SearchParametersHNSW(sel=selector, efSearch=breadth)
     else:
         parameters = made.SearchParameters(sel=selector)

@@ -64,6 +64,10 @@ class Source(Protocol):
         """Return the ids, ascending, and the vectors, one a row, that there are of these ids."""
         ...
 
+    def within(self, ranges: Ranges) -> tuple[Ids, Vector]:
+        """Return the ids, ascending, and the vectors, one a row, that there are in merged ranges."""
+        ...
+
     def batches(self, size: int, after: int = 0) -> Iterator[tuple[Ids, Vector]]:
         """Go through all vectors with a greater id, in the order of their ids, `size` at a time."""
         ...

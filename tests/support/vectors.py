@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from headrace.retrieval.nearest.source import START, Change, Ids, Mark, Source, Vector
+from headrace.retrieval.nearest.ranges import spelled
+from headrace.retrieval.nearest.source import START, Change, Ids, Mark, Ranges, Source, Vector
 
 
 class Memory:
@@ -68,6 +69,10 @@ class Memory:
     def these(self, ids: Ids) -> tuple[Ids, Vector]:
         """Return the ids, ascending, and the vectors that there are of these ids."""
         return self._arrays(sorted(set(ids.tolist()) & set(self.rows)))
+
+    def within(self, ranges: Ranges) -> tuple[Ids, Vector]:
+        """Return the ids, ascending, and the vectors that there are in merged ranges."""
+        return self.these(spelled(ranges))
 
     def batches(self, size: int, after: int = 0) -> Iterator[tuple[Ids, Vector]]:
         """Go through all vectors with a greater id, in the order of their ids, `size` at a time."""

@@ -60,6 +60,8 @@ def test_it_gives_the_vectors_there_are_by_id(source: Source) -> None:
     assert [ids.tolist() for ids, _ in source.batches(10, after=4)] == [[5, 6]]
     ids, vectors = source.these(np.array([6, 1, 4], dtype=np.int64))
     assert ids.tolist() == [4, 6]
+    for ranges in ([[1, 4], [6, 90]], [[4, 4], [6, 6]]):
+        assert source.within(np.array(ranges, dtype=np.int64))[0].tolist() == [4, 6]
     assert vectors.shape == (2, 4)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
