@@ -176,7 +176,7 @@ def embedded(source: Source, model: Path, scratch: Path) -> tuple[str, ...]:
     place = Place(Library(scratch / "library"), IndexOptions(), EMBEDDER, model, scratch)
     store = place.library.stores.create(TENANT, "bench").id
     steps: list[Step] = []
-    with Converter() as converter, place.index(store, create=True) as index:
+    with Converter(embedder=model) as converter, place.index(store, create=True) as index:
         converter.convert(b"warm", "warm.txt")
         shelf = LibraryShelf(place, store, index, AUTO)
         parts = Parts(

@@ -53,6 +53,7 @@ class _Packing:
     def __init__(self, sizes: Sizes) -> None:
         self._sizes = sizes
         self._current: list[Piece] = []
+        self._cost = 0
         self._before: list[Piece] = []
         self._repeated = 0
 
@@ -68,53 +69,56 @@ class _Packing:
             if not self._has_room(piece):  # headings that were moved on
                 yield from self._flush(overlap=0)
             self._current.append(piece)
+            self._cost += piece.cost
 
     def rest(self) -> Iterator[list[Piece]]:
         """Yield what is left."""
         if len(self._current) > self._repeated:
             yield self._led(self._current)
 
-    def _cost(self) -> int:
-        return sum(piece.cost for piece in self._current)
-
     def _has_room(self, piece: Piece) -> bool:
-        return self._cost() + piece.cost <= self._sizes.max_tokens
+        return self._cost + piece.cost <= self._sizes.max_tokens
 
     def _breaks_before(self, piece: Piece) -> bool:
         """Tell whether a page or a section ends here; a section that is too small takes in the next one."""
         if piece.block.page != self._current[-1].block.page:
             return True
-        return piece.block.kind == "heading" and self._cost() > self._sizes.max_tokens // _SECTION
+        return piece.block.kind == "heading" and self._cost > self._sizes.max_tokens // _SECTION
 
     def _is_better_whole(self, group: Sequence[Piece]) -> bool:
         """Tell whether a block that would be cut here fits the next chunk whole, and this one is half full."""
-        filled, whole, most = self._cost(), sum(piece.cost for piece in group), self._sizes.max_tokens
-        return filled + whole > most >= whole and 2 * filled > most
+        whole, most = _total(group), self._sizes.max_tokens
+        return self._cost + whole > most >= whole and 2 * self._cost > most
 
     def _flush(self, overlap: int) -> Iterator[list[Piece]]:
         """Yield the chunk; the next one begins with headings that stood at its end, or else with its last pieces."""
         done, fresh = self._current, len(self._current) - self._repeated
-        if not fresh:
-            self._current, self._before, self._repeated = [], [], 0
-            return
-        led = self._led(done)
+        led = self._led(done) if fresh else []
         headings = sum(1 for _ in takewhile(_is_heading, reversed(done)))
         self._current, self._before, self._repeated = [], [], 0
+        if not fresh:
+            self._cost = 0
+            return
         if 0 < headings < fresh:
             led, self._current = led[:-headings], done[-headings:]
         elif overlap > 0:
             self._before, self._current = done, _tail(done, overlap)
             self._repeated = len(self._current)
+        self._cost = _total(self._current)
         yield led
 
     def _led(self, done: list[Piece]) -> list[Piece]:
         """Return a chunk of a few words with more of what is before it: alone it would say little but its heading."""
         lead = self._before[1 : len(self._before) - self._repeated]
-        cost, wanted = sum(piece.cost for piece in done), self._sizes.max_tokens // _SECTION
+        cost, wanted = _total(done), self._sizes.max_tokens // _SECTION
         while lead and cost < wanted and cost + lead[-1].cost <= self._sizes.max_tokens:
             cost += lead[-1].cost
             done = [lead.pop(), *done]
         return done
+
+
+def _total(pieces_: Sequence[Piece]) -> int:
+    return sum(piece.cost for piece in pieces_)
 
 
 def _is_heading(piece: Piece) -> bool:

@@ -1,4 +1,4 @@
-"""Conversion of untrusted files, seen from outside: a locked-down process is kept for many files, and replaced.
+"""Conversion of untrusted files, seen from outside: locked-down processes are kept for many files, and replaced.
 
 Blocking: call it in a thread. One Converter a job, so that files of different owners never meet in one process.
 """
@@ -19,24 +19,33 @@ from typing import BinaryIO, Final, Self, cast
 import msgspec
 
 from headrace.contracts.errors import InvalidRequest, SetupError
-from headrace.contracts.retrieval import Converted
+from headrace.contracts.retrieval import Chunk, Converted
+from headrace.retrieval.chunk.sizes import Sizes
 from headrace.retrieval.ingest import frames, refusals
-from headrace.retrieval.ingest.child import READY
+from headrace.retrieval.ingest.child import MARKUP, PLAIN, READY
+from headrace.retrieval.ingest.formats import MARKUP as MARKED_UP
+from headrace.retrieval.ingest.formats import detect
 from headrace.retrieval.ingest.limits import Limits
 
 _START_S: Final = 60.0
-_MOST_BYTES_PER_CHARACTER: Final = 4
+_MOST_BYTES_PER_CHARACTER: Final = 8  # four of text, and what tells of the chunks
+_MODULE: Final = ("-I", "-X", "utf8", "-m", "headrace.retrieval.ingest.child")
+_ALONE: Final = {"TOKENIZERS_PARALLELISM": "false"}
 _FRAME_ROOM: Final = 1 << 20
 _MOST_NAME: Final = 4096
 
 
 class Converter:
-    """Turns files into text. Safe to share between threads: one file at a time."""
+    """Turns files into text and passages. Safe to share between threads: one file at a time.
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    embedder: folder of the embedding model whose tokenizer `cut` counts with.
+    """
+
+    def __init__(self, limits: Limits | None = None, *, embedder: Path | None = None) -> None:
         self.limits = limits or Limits()
+        self._embedder = embedder
         self._turn = threading.Lock()
-        self._process: _Process | None = None
+        self._processes: dict[str, _Process] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -48,33 +57,43 @@ class Converter:
 
     def convert(self, content: bytes, name: str) -> Converted:
         """Return a file as text; InvalidRequest with the reason's code where it is not one that can be read."""
+        return self._done(content, name, None).converted
+
+    def cut(self, content: bytes, name: str, sizes: Sizes) -> tuple[Converted, tuple[Chunk, ...]]:
+        """Return a file as text and its passages; both are made in the other process, within the time of one file."""
+        if self._embedder is None:
+            raise ValueError("a Converter without an embedder cannot cut")
+        done = self._done(content, name, sizes)
+        text = done.converted.text
+        return done.converted, tuple(
+            msgspec.structs.replace(one, text=text[one.start : one.end]) for one in done.chunks
+        )
+
+    def _done(self, content: bytes, name: str, sizes: Sizes | None) -> frames.Done:
         if len(content) > self.limits.max_bytes:
             raise refusals.too_many_bytes(len(content), self.limits.max_bytes)
-        if not content:
-            raise refusals.empty("is empty: 0 bytes")
+        kind = MARKUP if detect(name, content) in MARKED_UP else PLAIN
         with self._turn:
-            if self._process is None:
-                self._process = _Process(self.limits)
-            reply = self._process.ask(frames.Task(name[:_MOST_NAME], self.limits), content)
+            process = self._processes.get(kind) or _Process(kind, self.limits, self._embedder)
+            self._processes[kind] = process
+            reply = process.ask(frames.Task(name[:_MOST_NAME], self.limits, sizes), content)
             if reply is None:
-                self._process.end()
-                ended, self._process = self._process, None
-                raise ended.verdict()
+                process.end()
+                del self._processes[kind]
+                raise process.verdict()
         if isinstance(reply, frames.Refused):
             raise InvalidRequest(reply.message, code=reply.code)
-        return msgspec.structs.replace(reply.converted, name=name)
+        return msgspec.structs.replace(reply, converted=msgspec.structs.replace(reply.converted, name=name))
 
     def close(self) -> None:
-        """End the process; the next file starts another."""
+        """End the processes; the next file starts another."""
         with self._turn:
-            if self._process is not None:
-                self._process.end()
-                self._process = None
+            while self._processes:
+                self._processes.popitem()[1].end()
 
     def stop(self) -> None:
         """End what runs now, from another thread: the file in work is refused."""
-        process = self._process
-        if process is not None:
+        for process in tuple(self._processes.values()):
             process.kill()
 
 
@@ -105,17 +124,23 @@ def read_file(path: Path, limits: Limits) -> bytes:
 class _Process:
     """One converting process and the clock over it."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, kind: str, limits: Limits, embedder: Path | None) -> None:
         self._limits = limits
         self._is_late = False
         self._folder = tempfile.TemporaryDirectory(prefix="headrace-convert-")
         self._child = subprocess.Popen(  # noqa: S603  (our own interpreter; the untrusted bytes are data on its stdin)
-            [sys.executable, "-I", "-X", "utf8", "-m", "headrace.retrieval.ingest.child", str(limits.memory_bytes)],
+            [
+                sys.executable,
+                *_MODULE,
+                kind,
+                str(limits.memory_bytes),
+                *([] if embedder is None else [str(embedder.resolve())]),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=self._folder.name,
-            env={"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env=dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1") | _ALONE,
             start_new_session=True,
         )
         self._stdin = cast("BinaryIO", self._child.stdin)  # both are pipes
@@ -124,7 +149,9 @@ class _Process:
             word = self._hear(len(READY))
         if word != READY:
             self.end()
-            raise SetupError("the converting process did not start; run: python -m headrace.retrieval.ingest.child 0")
+            raise SetupError(
+                "the converting process did not start; run: python -m headrace.retrieval.ingest.child plain 0"
+            )
 
     def ask(self, task: frames.Task, content: bytes) -> frames.Reply | None:
         """Return the reply, None where the process ended without one."""

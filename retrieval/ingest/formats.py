@@ -8,6 +8,7 @@ from headrace.retrieval.ingest import refusals
 
 Format = Literal["text", "markdown", "html", "pdf", "docx", "csv", "tsv", "json", "jsonl", "code"]
 
+MARKUP: Final = frozenset({"html", "docx"})  # what the heavy converters read
 _CODE: Final = (
     "bash c cc cfg clj cmake conf cpp cs css cu cxx dart diff dockerfile el erl ex exs fish fs go gradle graphql "
     "groovy h hcl hh hpp hs hxx ini ipynb java jl js jsx kt kts less lisp lua m mk ml mli mm nim nix patch php pl pm "

@@ -4,17 +4,19 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from headrace.contracts.retrieval import Converted
+from headrace.contracts.retrieval import Chunk, Converted
+from headrace.retrieval.chunk.sizes import Sizes
 from headrace.retrieval.ingest.limits import Limits
 
 _LENGTH_BYTES: Final = 8
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One file to convert; its content follows in a frame of its own."""
+    """One file to convert, and to cut where sizes are given; its content follows in a frame of its own."""
 
     name: str
     limits: Limits
+    sizes: Sizes | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
@@ -25,9 +27,10 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """A converted file."""
+    """A converted file. chunks: without their texts, which their offsets tell."""
 
     converted: Converted
+    chunks: tuple[Chunk, ...] = ()
 
 
 Reply = Done | Refused

@@ -13,7 +13,6 @@ import msgspec
 
 from headrace.contracts.errors import InvalidRequest
 from headrace.contracts.retrieval import Attributes, Chunk, Converted, DocumentInfo
-from headrace.retrieval.chunk.chunk import chunk
 from headrace.retrieval.chunk.context import in_context
 from headrace.retrieval.chunk.sizes import AUTO, Sizes, fit
 from headrace.retrieval.chunk.tokens import Tokenizer
@@ -74,7 +73,7 @@ class Shelf(Protocol):
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What a job works with."""
+    """What a job works with. converter, tokenizer, embed: of one embedder."""
 
     converter: Converter
     tokenizer: Tokenizer
@@ -128,15 +127,13 @@ class Job:
             if [info.sha256 for info in known] == [digest]:
                 self._tell(Step(item.name, "unchanged", known[0].chunks, len(content)))
                 return
-            converted = parts.converter.convert(content, item.name)
+            converted, chunks = parts.converter.cut(content, item.name, parts.sizes)
         except InvalidRequest as exc:
             if not self._stopped.is_set():
                 self._tell(Step(item.name, "failed", code=exc.code or "invalid_file", reason=exc.message))
             return
         origin = {PATH: item.name, SOURCE: source.label}
         attributes = item.attributes if item.document else {**parts.attributes, **origin}
-        sizes = parts.sizes
-        chunks = chunk(converted, max_tokens=sizes.max_tokens, overlap=sizes.overlap, tokenizer=parts.tokenizer)
         replaces = tuple(info.id for info in known)
         self._pending.append(_Pending(content, converted, chunks, attributes, item.document, replaces))
         if sum(len(one.chunks) for one in self._pending) >= _CHUNKS_AT_ONCE:

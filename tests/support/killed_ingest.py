@@ -14,8 +14,9 @@ from pathlib import Path
 
 from headrace.cli.place import TENANT, Place
 from headrace.cli.shelf import LibraryShelf
-from headrace.contracts.retrieval import Converted
-from headrace.retrieval.chunk.sizes import AUTO
+from headrace.contracts.retrieval import Chunk, Converted
+from headrace.retrieval.chunk.chunk import chunk
+from headrace.retrieval.chunk.sizes import AUTO, Sizes
 from headrace.retrieval.ingest.convert import Converter
 from headrace.retrieval.ingest.job import Job, Parts
 from headrace.retrieval.ingest.limits import Limits
@@ -31,8 +32,9 @@ _SEED = 7
 class _Here(Converter):
     """Converts in this process: what is killed here is the writing, and another process takes a second to start."""
 
-    def convert(self, content: bytes, name: str) -> Converted:
-        return read(name, content, Limits())
+    def cut(self, content: bytes, name: str, sizes: Sizes) -> tuple[Converted, tuple[Chunk, ...]]:
+        converted = read(name, content, Limits())
+        return converted, chunk(converted, max_tokens=sizes.max_tokens, overlap=sizes.overlap, tokenizer=word_tokens())
 
 
 class _Even:

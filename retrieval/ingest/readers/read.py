@@ -8,9 +8,9 @@ from headrace.contracts.retrieval import Converted, Form
 from headrace.retrieval.ingest import refusals
 from headrace.retrieval.ingest.clean import clean, without_gaps
 from headrace.retrieval.ingest.decode import decode
-from headrace.retrieval.ingest.formats import Format, detect
+from headrace.retrieval.ingest.formats import MARKUP, Format, detect
 from headrace.retrieval.ingest.limits import Limits
-from headrace.retrieval.ingest.readers import docx, html, markdown, pdf, records
+from headrace.retrieval.ingest.readers import markdown, pdf, records
 
 _FORMS: Final[Mapping[Format, Form]] = {
     "markdown": "markdown",
@@ -43,11 +43,17 @@ def read(name: str, content: bytes, limits: Limits) -> Converted:
 
 
 def _text(form: Format, content: bytes, limits: Limits) -> str:
-    if form == "docx":
-        return without_gaps(clean(docx.read(content, limits)))
-    if form == "html":
-        return without_gaps(clean(html.read(decode(content, declared=html.declared_encoding(content)))))
+    if form in MARKUP:
+        return without_gaps(clean(_markup(form, content, limits)))
     return _BY_TEXT.get(form, _as_it_is)(clean(decode(content)))
+
+
+def _markup(form: Format, content: bytes, limits: Limits) -> str:
+    from headrace.retrieval.ingest.readers import docx, html  # noqa: PLC0415  (half a second that other formats save)
+
+    if form == "docx":
+        return docx.read(content, limits)
+    return html.read(decode(content, declared=html.declared_encoding(content)))
 
 
 def _as_it_is(text: str) -> str:

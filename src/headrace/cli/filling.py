@@ -85,7 +85,7 @@ class Filling:
         tally, started = Tally(), time.monotonic()
         threads = self.threads or len(os.sched_getaffinity(0))
         embed = ModelEmbed.load(self.folder, threads=threads)
-        with Converter() as converter, _showing(given, is_quiet=is_quiet) as tell:
+        with Converter(embedder=self.folder) as converter, _showing(given, is_quiet=is_quiet) as tell:
 
             def note(step: Step) -> None:
                 tally.count(step)

@@ -3,9 +3,11 @@ import io
 import msgspec
 import pytest
 
+from headrace.retrieval.chunk.sizes import Sizes
 from headrace.retrieval.ingest import child, frames
 from headrace.retrieval.ingest.limits import Limits
 from headrace.retrieval.ingest.readers import read
+from tests.support.counting import word_tokens
 
 
 def ask(*files: tuple[str, bytes], limits: Limits | None = None) -> tuple[list[frames.Reply], list[float]]:
@@ -44,8 +46,19 @@ def test_what_a_reader_raises_is_an_answer(monkeypatch: pytest.MonkeyPatch, erro
     assert reply.code == code
 
 
+def test_a_file_is_cut_where_sizes_are_given() -> None:
+    task = frames.Task("a.txt", Limits(), Sizes(16, 0))
+    reply = child.answer(task, b"One two three. " * 20, word_tokens())
+    assert isinstance(reply, frames.Done)
+    assert len(reply.chunks) > 1
+    assert {one.text for one in reply.chunks} == {""}
+    refused = child.answer(frames.Task("a.txt", Limits(), Sizes(1, 0)), b"x", word_tokens())
+    assert isinstance(refused, frames.Refused)
+
+
 def test_every_codec_is_loaded_before_the_lock() -> None:
-    child._load()
+    for kind in (child.PLAIN, child.MARKUP):
+        child._load(kind)
 
 
 def test_input_that_is_cut_ends_the_process_quietly() -> None:
@@ -60,7 +73,7 @@ def test_the_whole_of_main_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     stdin, stdout = Stream(), Stream()
     monkeypatch.setattr(child, "leave_network", lambda: True)
     monkeypatch.setattr(child, "lock", lambda _: lambda _: None)
-    monkeypatch.setattr("sys.argv", ["child", "0"])
+    monkeypatch.setattr("sys.argv", ["child", child.PLAIN, "0"])
     monkeypatch.setattr("sys.stdin", stdin)
     monkeypatch.setattr("sys.stdout", stdout)
     child.main()

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from headrace.contracts.errors import InvalidRequest, SetupError
+from headrace.retrieval.chunk.chunk import chunk
+from headrace.retrieval.chunk.sizes import Sizes
 from headrace.retrieval.ingest.convert import Converter, convert, read_file
 from headrace.retrieval.ingest.limits import Limits
+from tests.support.counting import word_tokens, write_word_tokens
 from tests.support.office import docx, paragraph, pdf
 
 BILLION_LAUGHS = '<!DOCTYPE x [<!ENTITY a "ha">' + "".join(
@@ -46,6 +49,21 @@ def converter() -> Iterator[Converter]:
 def test_every_kind_becomes_text(converter: Converter, name: str, content: bytes, text: str, form: str) -> None:
     found = converter.convert(content, name)
     assert (found.text, found.form, found.name) == (text, form, name)
+
+
+def test_passages_are_cut_in_the_other_process_too(tmp_path: Path) -> None:
+    text = "# Head\n\n" + "One two three four. " * 40
+    with Converter(embedder=write_word_tokens(tmp_path)) as cutting:
+        converted, chunks = cutting.cut(text.encode(), "a.md", Sizes(32, 5))
+        assert cutting.convert(b"plain", "b.txt").text == "plain"
+    tokenizer = word_tokens()
+    assert chunks == chunk(converted, max_tokens=32, overlap=5, tokenizer=tokenizer)
+    assert [one.text for one in chunks] == [converted.text[one.start : one.end] for one in chunks]
+
+
+def test_a_converter_without_a_tokenizer_does_not_cut(converter: Converter) -> None:
+    with pytest.raises(ValueError, match="cannot cut"):
+        converter.cut(b"x", "a.txt", Sizes())
 
 
 def test_a_pdf_tells_where_its_pages_begin(converter: Converter) -> None:
@@ -113,8 +131,7 @@ def test_a_file_that_needs_too_much_memory_is_refused() -> None:
 def test_a_process_that_dies_is_replaced() -> None:
     with Converter() as converter:
         converter.convert(b"a", "a.txt")
-        process = converter._process
-        assert process is not None
+        (process,) = converter._processes.values()
         os.kill(process._child.pid, signal.SIGKILL)
         with pytest.raises(InvalidRequest, match="ended the process") as caught:
             converter.convert(b"b", "b.txt")
@@ -126,7 +143,7 @@ def test_stop_ends_the_file_in_work() -> None:
     rows = b"<p>" + b"x <b>y</b> " * 400_000
     with Converter() as converter:
         converter.stop()
-        converter.convert(b"a", "a.txt")
+        converter.convert(b"<p>a", "a.html")
         timer = threading.Timer(0.2, converter.stop)
         timer.start()
         with pytest.raises(InvalidRequest):

@@ -9,7 +9,7 @@ from headrace.retrieval.chunk.sizes import Sizes
 from headrace.retrieval.ingest.convert import Converter
 from headrace.retrieval.ingest.job import PATH, SOURCE, Job, Parts, Prepared, Step, gone, of_source
 from headrace.retrieval.ingest.sources import Item, Source, failed, from_bytes, open_path
-from tests.support.counting import word_tokens
+from tests.support.counting import word_tokens, write_word_tokens
 
 
 class Counted:
@@ -47,8 +47,8 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def converter() -> Iterator[Converter]:
-    with Converter() as made:
+def converter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Converter]:
+    with Converter(embedder=write_word_tokens(tmp_path_factory.mktemp("embedder"))) as made:
         yield made
 
 

@@ -1,9 +1,11 @@
+import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from headrace.retrieval.ingest import lockdown
 from headrace.retrieval.ingest.lockdown import _refuse
 
 PROGRAM = """
@@ -29,6 +31,16 @@ print(tried(lambda: os.fork() or os._exit(0)) if "--no-hook" not in sys.argv els
 """
 
 
+class Libc:
+    """A kernel that forbids namespaces."""
+
+    def unshare(self, _: int) -> int:
+        return -1
+
+    def prctl(self, *_: int) -> int:
+        return 0
+
+
 def run(folder: Path, *args: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-I", "-c", PROGRAM, *args], cwd=folder, capture_output=True, text=True, check=True, env={}
@@ -52,6 +64,26 @@ def test_a_spinning_process_is_ended_by_the_kernel(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-I", "-c", program], cwd=tmp_path, check=False, env={}, timeout=30)
     assert done.returncode < 0
+
+
+def test_every_limit_is_set_also_where_the_root_cannot_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: dict[int, tuple[int, int]] = {}
+    hooks: list[object] = []
+
+    def deny(_: str) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(lockdown.ctypes, "CDLL", lambda *_, **__: Libc())
+    monkeypatch.setattr(lockdown.os, "chroot", deny)
+    monkeypatch.setattr(lockdown.resource, "setrlimit", limits.__setitem__)
+    monkeypatch.setattr(lockdown.sys, "addaudithook", hooks.append)
+    lockdown.lock(1 << 30)(5.0)
+    assert lockdown.leave_network() is False
+    assert hooks == [_refuse]
+    assert limits[resource.RLIMIT_NOFILE] == (3, 3)
+    assert limits[resource.RLIMIT_AS] == (1 << 30, 1 << 30)
+    assert limits[resource.RLIMIT_FSIZE] == (0, 0)
+    assert limits[resource.RLIMIT_CPU][0] >= 5
 
 
 def test_the_hook_lets_through_what_it_does_not_know() -> None:
