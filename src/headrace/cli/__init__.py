@@ -13,6 +13,7 @@ COMMANDS: Final[dict[str, str]] = {
     "models": "list, fetch, import, verify and remove models",
     "index": "fill collections of documents, list, show, rebuild and remove them",
     "search": "search a collection, with the score of each stage",
+    "rag": "measure how well documents are found, on any collection in BEIR's form",
     "router": "train, evaluate and calibrate the router",
 }
 
