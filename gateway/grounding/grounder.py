@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from headrace.contracts.chat import ChatCall
-from headrace.contracts.errors import BackendError, EngineError, HeadraceError, InvalidRequest, NotFound, Overloaded
+from headrace.contracts.errors import BackendError, EngineError, InvalidRequest, NotFound, Overloaded
 from headrace.contracts.policy import Policy
 from headrace.contracts.protocols import DifficultyModel
 from headrace.contracts.retrieval import Hit, Query, Retriever
@@ -95,7 +95,7 @@ class Grounder:
         try:
             hits = await self._ask(wanted, wanted.query(grounding.question, mode="lexical", k=PROBE_HITS))
         except Overloaded as error:
-            self._pass_over(grounding, error)
+            grounding.pass_over(error)
             return False
         finally:
             grounding.times.probe_s += self._clock() - started
@@ -106,7 +106,7 @@ class Grounder:
         try:
             hits = await self._search(grounding, grounding.question)
         except Overloaded as error:
-            self._pass_over(grounding, error)
+            grounding.pass_over(error)
             return
         grounding.support = (await asyncio.to_thread(evidence, hits, grounding.question)).support
         if grounding.is_refused:
@@ -153,13 +153,6 @@ class Grounder:
                 code="retrieval_not_configured",
             )
         return self._retriever
-
-    @staticmethod
-    def _pass_over(grounding: Grounding, error: HeadraceError) -> None:
-        """Go on without documents where the virtual model says so; what the caller asked for itself is never left."""
-        if grounding.wanted.is_own or grounding.wanted.retrieve.on_error == "fail":
-            raise error
-        grounding.failure = error.code or error.type
 
     async def _build(self, grounding: Grounding, hits: Sequence[Hit], *, prompt_tokens: int) -> Context:
         started = self._clock()

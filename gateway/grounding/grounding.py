@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from headrace.contracts.chat import ChatCall, Choice, Completion, JsonObject, Usage
+from headrace.contracts.errors import Overloaded
 from headrace.contracts.retrieval import Hit
 from headrace.contracts.routing import Retrieved
 from headrace.gateway.grounding.citations import Checked, check
@@ -69,6 +70,12 @@ class Grounding:
     def asks_model(self) -> bool:
         """True when the model decides what is searched."""
         return self.wanted.when == "model"
+
+    def pass_over(self, error: Overloaded) -> None:
+        """Go on without documents where the virtual model says so; what the caller asked for itself is never left."""
+        if self.wanted.is_own or self.wanted.retrieve.on_error == "fail":
+            raise error
+        self.failure = error.code or error.type
 
     def add(self, context: Context) -> None:
         """Note what a model is shown."""

@@ -108,9 +108,7 @@ async def _found(asked: JsonObject, place: int, grounding: Grounding, search: Se
     try:
         context = await search(grounding, query, estimate_tokens(turn))
     except Overloaded as error:
-        if grounding.wanted.is_own or grounding.wanted.retrieve.on_error == "fail":
-            raise
-        grounding.failure = error.code or error.type
+        grounding.pass_over(error)
         return NOT_DONE
     return context.text or NO_PASSAGES
 
