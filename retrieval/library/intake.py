@@ -4,6 +4,8 @@ The catalogue is the queue; here is only what is under way. What a stopped proce
 """
 
 import asyncio
+import logging
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,6 +30,7 @@ from headrace.retrieval.library.records import LastError, Work
 SWEEP_EVERY_S: Final = 60.0
 RETRY_S: Final = 5.0
 LOOK_AHEAD: Final = 64
+_log: Final = logging.getLogger(__name__)
 _UNSUPPORTED: Final = "unsupported_file"
 
 
@@ -187,6 +190,8 @@ class Intake:
             error = None if task.cancelled() else task.exception()
             if error is not None:
                 last = why(error)
+                if last.code == "server_error":
+                    _log_place(work, error)
                 await asyncio.to_thread(self._library.backlog.fail, work, last)
                 self._report(last.code)
             else:
@@ -196,6 +201,13 @@ class Intake:
         for task, (work, _) in self._running.items():
             if await asyncio.to_thread(self._library.backlog.wanted, work) is None:
                 task.cancel()
+
+
+def _log_place(work: Work, error: BaseException) -> None:
+    """Log kind and place; the text of a foreign error may quote a document."""
+    frames = reversed(traceback.extract_tb(error.__traceback__)[-6:])
+    places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
+    _log.error("file %s of %s was not ingested: %s at %s", work.file.id, work.store, type(error).__name__, places)
 
 
 def why(error: BaseException) -> LastError:

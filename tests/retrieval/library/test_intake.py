@@ -113,7 +113,7 @@ async def test_as_many_run_at_once_as_there_are_preparers(house: House) -> None:
     assert sum(len(preparer.begun) for preparer in house.preparers) == 5
 
 
-async def test_one_that_fails_says_why_and_the_rest_goes_on(house: House) -> None:
+async def test_one_that_fails_says_why_and_the_rest_goes_on(house: House, caplog: pytest.LogCaptureFixture) -> None:
     store, files = house.add("broken", "bug", "cat")
     await until(house.has(store, files[2], "completed"))
     await until(house.has(store, files[0], "failed"))
@@ -123,6 +123,10 @@ async def test_one_that_fails_says_why_and_the_rest_goes_on(house: House) -> Non
     assert (broken.code, broken.message) == ("invalid_file", "the file is broken; save it again")
     assert bug is not None
     assert (bug.code, str(house.library.folder) in bug.message) == ("server_error", False)
+    (logged,) = [record.getMessage() for record in caplog.records]
+    assert f"file {files[1]}" in logged
+    assert "RuntimeError at prepare:" in logged
+    assert str(house.library.folder) not in logged
 
 
 async def test_a_batch_that_is_cancelled_stops_what_runs_and_what_waits(house: House) -> None:
