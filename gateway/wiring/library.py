@@ -98,7 +98,8 @@ class LibraryService:
         keeper = Keeper(self._library, indexes)
         tokenizer = cache(partial(Tokens.load, folder))
         preparers = [
-            FilePreparer(Converter(Limits()), tokenizer, embedder) for _ in range(self._settings.ingest_workers)
+            FilePreparer(Converter(Limits(), embedder=folder), tokenizer, embedder)
+            for _ in range(self._settings.ingest_workers)
         ]
         intake = Intake(self._library, indexes, keeper, preparers, self._metrics.ingested)
         self._metrics.watch_intake(lambda: intake.running, lambda: intake.unfinished)

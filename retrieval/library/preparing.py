@@ -1,4 +1,4 @@
-"""One file on its way into an index: converted in a locked-down process, cut, embedded by the embedding worker."""
+"""One file on its way into an index: converted and cut in a locked-down process, embedded by the embedding worker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,8 +16,8 @@ from headrace.contracts.errors import (
 )
 from headrace.contracts.protocols import Embedder
 from headrace.contracts.retrieval import Document
-from headrace.retrieval.chunk.chunk import chunk
 from headrace.retrieval.chunk.context import in_context
+from headrace.retrieval.chunk.sizes import Sizes
 from headrace.retrieval.chunk.tokens import Tokenizer
 from headrace.retrieval.ingest.convert import Converter, read_file
 from headrace.retrieval.library.intake import Prepared
@@ -31,7 +31,7 @@ _PASSING: Final = (BackendUnavailable, BackendTimeout, EngineError, Overloaded)
 class FilePreparer:
     """Implements intake.Preparer. One file at a time; files of different tenants never share a converting process.
 
-    tokenizer: loads that of the embedder, on a thread. pause: waits before the embedder is asked again.
+    converter, tokenizer: of the embedder; the tokenizer is loaded on a thread. pause: waits before it is asked again.
     """
 
     def __init__(
@@ -70,14 +70,12 @@ class FilePreparer:
         if work.file.tenant != self._tenant:
             self._converter.close()
             self._tenant = work.file.tenant
-        converted = self._converter.convert(read_file(path, self._converter.limits), work.file.name)
-        tokenizer = self._tokenizer()
-        sizes = work.chunking
-        chunks = chunk(converted, max_tokens=sizes.max_tokens, overlap=sizes.overlap, tokenizer=tokenizer)
+        sizes = Sizes(work.chunking.max_tokens, work.chunking.overlap)
+        converted, chunks = self._converter.cut(read_file(path, self._converter.limits), work.file.name, sizes)
         if not chunks:
             raise InvalidRequest("holds no text", code="empty_file")
         document = Document(work.file.id, work.file.name, work.file.sha256, converted.text, chunks)
-        return document, in_context(chunks, tokenizer)
+        return document, in_context(chunks, self._tokenizer())
 
     async def _embed(self, texts: Sequence[str]) -> Sequence[bytes]:
         """Return a vector for each text; while the embedder is away, it is asked again for a minute and a half."""
