@@ -112,7 +112,7 @@ class Metrics:
         self._durations.add(seconds, endpoint if endpoint in ENDPOINTS else "other", "no")
 
     def ingested(self, outcome: str) -> None:
-        """Count a file by what became of it: "completed", "dropped", the code of its error, or what stopped the work."""
+        """Count a file: "completed", "dropped", the code of its error, or what stopped the work."""
         self._ingested.add(1, outcome)
 
     def watch_intake(self, running: Callable[[], int], unfinished: Callable[[], int]) -> None:
