@@ -204,10 +204,11 @@ class Intake:
 
 
 def _log_place(work: Work, error: BaseException) -> None:
-    """Log kind and place; the text of a foreign error may quote a document."""
+    """Log kind, place and our own words; the text of a foreign error may quote a document."""
     frames = reversed(traceback.extract_tb(error.__traceback__)[-6:])
     places = " < ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
-    _log.error("file %s of %s was not ingested: %s at %s", work.file.id, work.store, type(error).__name__, places)
+    what = f"{type(error).__name__} {error.message if isinstance(error, HeadraceError) else ''}".rstrip()
+    _log.error("file %s of %s was not ingested: %s at %s", work.file.id, work.store, what, places)
 
 
 def why(error: BaseException) -> LastError:

@@ -1,18 +1,21 @@
 """Searches over a library's stores: whose they are first, then their indexes, then what of that may be shown."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
 
-from headrace.contracts.errors import NotFound
+from headrace.contracts.errors import NotFound, Overloaded, StoreError
 from headrace.contracts.retrieval import Hit, Index, Query
 from headrace.retrieval.library.indexes import OpenIndexes
 from headrace.retrieval.library.library import Library
 from headrace.retrieval.library.records import STORE_PREFIX
 from headrace.retrieval.library.shelves import Shown
 
+_log: Final = logging.getLogger(__name__)
+RETRY_AFTER_S: Final = 60.0
 MORE: Final = 200  # hits that are asked for once more where some may not be shown
 
 SearchIndex = Callable[[Index, Query], Awaitable[Sequence[Hit]]]
@@ -33,7 +36,8 @@ class LibraryRetriever:
     async def search(self, tenant: str, collections: Sequence[str], query: Query) -> list[Hit]:
         """Return the best passages of one or more stores.
 
-        NotFound for one that is not this tenant's, InvalidRequest for one whose time is over.
+        NotFound for one that is not this tenant's, InvalidRequest for one whose time is over, Overloaded for one whose
+        index is damaged or of another embedder.
         """
         stores = await asyncio.to_thread(self._resolve, tenant, collections)
         found = await asyncio.gather(*(self._search_one(store, query) for store in stores))
@@ -55,15 +59,24 @@ class LibraryRetriever:
         return list(ids)
 
     async def _search_one(self, store: str, query: Query) -> list[Hit]:
-        async with self._indexes.reading(store) as index:
-            if index is None:
-                return []
-            hits = await self._search(index, query)
-            shown = await self._shown(store, hits)
-            if len(shown) < len(hits):
-                more = msgspec.structs.replace(query, k=query.k + MORE)
-                shown = await self._shown(store, await self._search(index, more))
-            return shown[: query.k]
+        try:
+            async with self._indexes.reading(store) as index:
+                return [] if index is None else await self._search_in(index, store, query)
+        except StoreError as exc:
+            _log.error("vector store %s cannot be searched: %s", store, exc.message)
+            raise Overloaded(
+                f"the vector store '{store}' cannot be searched before its operator has seen to it; the log says why",
+                retry_after_s=RETRY_AFTER_S,
+                code="vector_store_unavailable",
+            ) from exc
+
+    async def _search_in(self, index: Index, store: str, query: Query) -> list[Hit]:
+        hits = await self._search(index, query)
+        shown = await self._shown(store, hits)
+        if len(shown) < len(hits):
+            more = msgspec.structs.replace(query, k=query.k + MORE)
+            shown = await self._shown(store, await self._search(index, more))
+        return shown[: query.k]
 
     async def _shown(self, store: str, hits: Sequence[Hit]) -> list[Hit]:
         """Return the hits in files that are ingested and still there, under their names and attributes of now."""

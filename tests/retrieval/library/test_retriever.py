@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.contracts.errors import InvalidRequest, NotFound
-from headrace.contracts.retrieval import Chunk, Document, Hit, Index, Query
+from headrace.contracts.errors import InvalidRequest, NotFound, Overloaded
+from headrace.contracts.retrieval import Chunk, Document, EmbedderId, Hit, Index, Query
 from headrace.retrieval.library.indexes import OpenIndexes
 from headrace.retrieval.library.keeper import Keeper
 from headrace.retrieval.library.records import NewMember
@@ -122,3 +122,19 @@ async def test_a_removed_file_is_not_found_from_that_moment_on(tmp_path: Path) -
     house.library.files.leave("a", file)
     assert await house.names("a", [store]) == []
     await house.close()
+
+
+async def test_an_index_of_another_embedder_is_503_and_the_log_says_what_to_do(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path)
+    store = house.library.stores.create("a").id
+    await house.put(store, "cat")
+    await house.close()
+    other = FolderShelf(house.library.collection, lambda: EmbedderId("other", "1" * 64, EMBEDDER.dimensions))
+    indexes = OpenIndexes(other)
+    with pytest.raises(Overloaded) as refused:
+        await LibraryRetriever(house.library, indexes, by_words).search("a", [store], Query("cat"))
+    assert (refused.value.code, refused.value.retry_after_s) == ("vector_store_unavailable", 60.0)
+    assert "headrace index rebuild" in caplog.text
+    house.library.close()
