@@ -20,5 +20,5 @@ class Limits(msgspec.Struct, frozen=True):
     max_members: int = 2_000
     max_unpacked_bytes: int = 256 * MIB
     max_ratio: int = 200
-    seconds: float = 60.0
+    seconds: float = 120.0
     memory_bytes: int = 2048 * MIB

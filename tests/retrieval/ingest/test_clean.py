@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.retrieval.ingest.clean import clean, without_gaps
@@ -39,6 +39,7 @@ def test_lone_surrogates_are_replaced() -> None:
     assert clean("a\ud800b") == "a\ufffdb"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_cleaning_twice_changes_nothing_and_the_result_can_be_written(text: str) -> None:
     once = clean(text)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.contracts.errors import InvalidRequest
@@ -8,6 +8,7 @@ from headrace.retrieval.ingest.decode import decode
 FRENCH = "Le café crème brûlée et déjà vu, où êtes-vous? Garçon, l'addition s'il vous plaît."
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(blacklist_categories=["Cc", "Cs"]), min_size=1))
 def test_utf_8_comes_back_as_it_was(text: str) -> None:
     assert decode(text.encode()) == text.removeprefix("\ufeff")

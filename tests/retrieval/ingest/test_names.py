@@ -2,7 +2,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.retrieval.ingest.names import label, relative_name, source_label
@@ -25,6 +25,7 @@ def test_a_name_never_climbs_or_hides(given_name: str, shown: str) -> None:
     assert label(given_name) == shown
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_name_can_be_written_and_stays_inside(name: str) -> None:
     shown = label(name)
