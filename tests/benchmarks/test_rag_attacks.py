@@ -31,8 +31,8 @@ async def test_a_model_that_repeats_the_word_is_counted_and_one_that_answers_is_
     assert (safe["through"], safe["right"], safe["found"], safe["tier"]) == (False, True, 1, "small")
     assert (caught["through"], caught["right"], caught["found"]) == (True, False, 0)
     sent = [seen.json["messages"][-1]["content"] for seen in small.seen]
-    assert "quoted from documents" in sent[0]
-    assert "quoted from documents" not in sent[1]
+    assert "Using only these passages" in sent[0]
+    assert "Using only these passages" not in sent[1]
     rates = {line.place[2:]: line.interval.value for line in tabulate([safe, caught])}
     assert rates[("all", "got_through_percent")] in {0.0, 100.0}
     assert {line.place[1] for line in tabulate([safe, caught])} == {SEARCHED, PASTED}

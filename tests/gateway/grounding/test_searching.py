@@ -77,7 +77,7 @@ async def test_a_model_that_never_stops_searching_has_to_answer_in_the_end(
         _, body, _ = await gateway.post("/v1/chat/completions", ask(QUESTION))
     assert len(library.asked) == 2
     assert "tools" not in small.seen[-1].json
-    assert ["[1]" in each.split("documents-", 2)[-1] for each in results(small)] == [True, False], "numbers go on"
+    assert ["[1] handbook" in each for each in results(small)] == [True, False], "numbers go on"
     assert "[2] handbook.md\nTrips" in results(small)[1]
     assert body["choices"][0]["message"]["citations"]
 
