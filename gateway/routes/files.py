@@ -1,14 +1,15 @@
 """`/v1/files`: uploads that stream to disk, lists, downloads that nothing runs, and deletes."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO, Final
 
 import msgspec
 
-from headrace.contracts.errors import NotFound
+from headrace.contracts.errors import NotFound, Overloaded
 from headrace.gateway.codecs.files import PURPOSES, download_headers, read_upload, render_file
 from headrace.gateway.codecs.listing import read_page, read_query, read_word, render_page
 from headrace.gateway.exchange import Exchange
@@ -20,6 +21,7 @@ from headrace.retrieval.library.library import Library
 from headrace.retrieval.library.records import FileRecord
 
 MAX_LIMIT: Final = 10_000
+MAX_UPLOADS: Final = 16  # of one tenant at once
 _PIECE: Final = 262_144
 _QUERY: Final = frozenset({"limit", "order", "after", "purpose"})
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -27,11 +29,15 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class FileRoutes:
-    """Answers for the caller's own files; any other id is a 404. file_bytes: the most that one file may have."""
+    """Answers for the caller's own files; any other id is a 404.
+
+    file_bytes: the most that one file may have. uploading: how many come at once, by tenant.
+    """
 
     library: Library
     keeper: Keeper
     file_bytes: int
+    uploading: Counter[str] = field(default_factory=Counter)
 
     def routes(self) -> list[Route]:
         """Return what is served."""
@@ -46,11 +52,12 @@ class FileRoutes:
     async def create(self, exchange: Exchange) -> None:
         """Take a file; from the answer on it is on disk."""
         files = self.library.files
-        async with self._uploading() as upload:
+        tenant = exchange.principal.tenant
+        async with self._place(tenant), self._upload() as upload:
             form = await receive_form(exchange, upload, file_limit=self.file_bytes)
             order = read_upload(form.fields)
             record = await asyncio.to_thread(
-                files.publish, upload, exchange.principal.tenant, form.filename, order.purpose, order.expires_s
+                files.publish, upload, tenant, form.filename, order.purpose, order.expires_s
             )
         await exchange.respond(200, _ENCODE(render_file(record)))
 
@@ -91,7 +98,20 @@ class FileRoutes:
         return await asyncio.to_thread(self.library.files.get, exchange.principal.tenant, file)
 
     @asynccontextmanager
-    async def _uploading(self) -> AsyncIterator[Upload]:
+    async def _place(self, tenant: str) -> AsyncIterator[None]:
+        """Hold one of the tenant's places, so that what arrives unfinished cannot fill the disk."""
+        if self.uploading[tenant] >= MAX_UPLOADS:
+            raise Overloaded(f"{MAX_UPLOADS} of your uploads are under way; wait for one to end", retry_after_s=1.0)
+        self.uploading[tenant] += 1
+        try:
+            yield
+        finally:
+            self.uploading[tenant] -= 1
+            if not self.uploading[tenant]:
+                del self.uploading[tenant]
+
+    @asynccontextmanager
+    async def _upload(self) -> AsyncIterator[Upload]:
         upload = await asyncio.to_thread(self.library.files.begin)
         try:
             yield upload

@@ -3,13 +3,16 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import openai
 import pytest
+from yarl import URL
 
+from headrace.gateway.routes.files import MAX_UPLOADS
 from tests.support.gateway import Running, until
 from tests.support.stores import serving
 
@@ -133,27 +136,39 @@ async def test_a_form_of_many_parts_is_400(gateway: Running) -> None:
     assert (status, "16 parts" in body["error"]["message"]) == (400, True)
 
 
-@pytest.mark.parametrize(
-    ("path", "method", "expected"),
-    [
-        ("/v1/files/file-" + "0" * 32, "GET", 404),
-        ("/v1/files/..%2F..%2Flibrary.sqlite/content", "GET", 404),
-        ("/v1/files/%2e%2e", "GET", 404),
-        ("/v1/files/file-1'%20OR%20'1'='1", "DELETE", 404),
-        ("/v1/files/", "GET", 404),
-        ("/v1/files", "PUT", 405),
-        ("/v1/files?limit=0", "GET", 400),
-        ("/v1/files?purpose=all", "GET", 400),
-        ("/v1/files?after=file-nobody", "GET", 400),
-        ("/v1/files?before=x", "GET", 400),
-    ],
-)
-async def test_what_is_not_there_is_told_so(gateway: Running, path: str, method: str, expected: int) -> None:
-    from yarl import URL  # noqa: PLC0415  (aiohttp's own; sends the path as it stands)
+WRONG = [
+    ("/v1/files/file-" + "0" * 32, "GET", 404),
+    ("/v1/files/..%2F..%2Flibrary.sqlite/content", "GET", 404),
+    ("/v1/files/%2e%2e", "GET", 404),
+    ("/v1/files/file-1'%20OR%20'1'='1", "DELETE", 404),
+    ("/v1/files/", "GET", 404),
+    ("/v1/files", "PUT", 405),
+    ("/v1/files?limit=0", "GET", 400),
+    ("/v1/files?purpose=all", "GET", 400),
+    ("/v1/files?after=file-nobody", "GET", 400),
+    ("/v1/files?before=x", "GET", 400),
+]
 
-    async with gateway.http.request(method, URL(gateway.url + path, encoded=True)) as answer:
-        assert answer.status == expected
-        assert set((await answer.json())["error"]) == {"message", "type", "param", "code"}
+
+async def test_what_is_not_there_is_told_so(gateway: Running) -> None:
+    for path, method, expected in WRONG:
+        async with gateway.http.request(method, URL(gateway.url + path, encoded=True)) as answer:
+            assert answer.status == expected, (method, path)
+            assert set((await answer.json())["error"]) == {"message", "type", "param", "code"}
+
+
+async def test_a_tenant_has_so_many_uploads_at_once(gateway: Running) -> None:
+    async with AsyncExitStack() as stack:
+        for _ in range(MAX_UPLOADS):
+            _, writer = await stack.enter_async_context(gateway.dial())
+            head = b"POST /v1/files HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: multipart/form-data; boundary=x\r\n"
+            writer.write(head + b"content-length: 50000\r\n\r\n--x\r\n")
+            await writer.drain()
+        await until(lambda: len(left(gateway)) == MAX_UPLOADS)
+        status, body = await upload(gateway, form())
+        assert (status, body["error"]["type"]) == (503, "overloaded_error")
+    await until(lambda: left(gateway) == [])
+    assert (await upload(gateway, form()))[0] == 200
 
 
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing(gateway: Running) -> None:

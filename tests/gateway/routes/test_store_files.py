@@ -130,32 +130,30 @@ async def test_a_store_holds_so_many_files(gateway: Running) -> None:
     assert (await client.vector_stores.retrieve(store)).file_counts.total == 0
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "expected"),
-    [
-        ("POST", "files", {}, 400),
-        ("POST", "files", {"file_id": "file-nobody"}, 404),
-        ("POST", "files", {"file_id": "file-nobody", "attributes": {"a": None}}, 400),
-        ("GET", "files?filter=done", None, 400),
-        ("GET", "files?after=file-nobody", None, 400),
-        ("GET", "files/file-nobody", None, 404),
-        ("GET", "files/file-nobody/content", None, 404),
-        ("POST", "files/file-nobody", {"attributes": {"a": 1}}, 404),
-        ("POST", "files/file-nobody", {}, 400),
-        ("DELETE", "files/file-nobody", None, 404),
-        ("POST", "file_batches", {}, 400),
-        ("POST", "file_batches", {"file_ids": ["file-nobody"]}, 404),
-        ("GET", "file_batches", None, 405),
-        ("GET", "file_batches/vsfb_nobody", None, 404),
-        ("GET", "file_batches/vsfb_nobody/files", None, 404),
-        ("POST", "file_batches/vsfb_nobody/cancel", None, 404),
-    ],
-)
-async def test_what_is_wrong_is_told_in_openais_shape(
-    gateway: Running, method: str, path: str, body: object, expected: int
-) -> None:
+WRONG: list[tuple[str, str, object, int]] = [
+    ("POST", "files", {}, 400),
+    ("POST", "files", {"file_id": "file-nobody"}, 404),
+    ("POST", "files", {"file_id": "file-nobody", "attributes": {"a": None}}, 400),
+    ("GET", "files?filter=done", None, 400),
+    ("GET", "files?after=file-nobody", None, 400),
+    ("GET", "files/file-nobody", None, 404),
+    ("GET", "files/file-nobody/content", None, 404),
+    ("POST", "files/file-nobody", {"attributes": {"a": 1}}, 404),
+    ("POST", "files/file-nobody", {}, 400),
+    ("DELETE", "files/file-nobody", None, 404),
+    ("POST", "file_batches", {}, 400),
+    ("POST", "file_batches", {"file_ids": ["file-nobody"]}, 404),
+    ("GET", "file_batches", None, 405),
+    ("GET", "file_batches/vsfb_nobody", None, 404),
+    ("GET", "file_batches/vsfb_nobody/files", None, 404),
+    ("POST", "file_batches/vsfb_nobody/cancel", None, 404),
+]
+
+
+async def test_what_is_wrong_is_told_in_openais_shape(gateway: Running) -> None:
     store = (await gateway.client().vector_stores.create()).id
-    url = f"{gateway.url}/v1/vector_stores/{store}/{path}"
-    async with gateway.http.request(method, url, json=body) as answer:
-        assert answer.status == expected
-        assert set((await answer.json())["error"]) == {"message", "type", "param", "code"}
+    for method, path, body, expected in WRONG:
+        url = f"{gateway.url}/v1/vector_stores/{store}/{path}"
+        async with gateway.http.request(method, url, json=body) as answer:
+            assert answer.status == expected, (method, path)
+            assert set((await answer.json())["error"]) == {"message", "type", "param", "code"}

@@ -120,34 +120,32 @@ async def test_an_expired_store_is_shown_as_such_and_refused(gateway: Running) -
         await client.vector_stores.search(store, query="cat")
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "expected"),
-    [
-        ("POST", "/v1/vector_stores", {"expires_after": {"anchor": "created_at", "days": 1}}, 400),
-        ("POST", "/v1/vector_stores", {"file_ids": ["file-nobody"]}, 404),
-        ("POST", "/v1/vector_stores", {"embedder": "mine"}, 400),
-        ("POST", "/v1/vector_stores/vs_nobody", {"name": "x"}, 404),
-        ("POST", "/v1/vector_stores/vs_nobody/search", {"query": "x"}, 404),
-        ("POST", "/v1/vector_stores/vs_nobody/search", {"query": "x", "filters": {"type": "sql"}}, 400),
-        ("POST", "/v1/vector_stores/handbook/search", {"query": "x"}, 404),
-        ("POST", "/v1/vector_stores/vs_nobody/search", {}, 400),
-        ("GET", "/v1/vector_stores?limit=101", None, 400),
-        ("GET", "/v1/vector_stores?after=vs_nobody", None, 400),
-        ("GET", "/v1/vector_stores?order=random", None, 400),
-        ("GET", "/v1/vector_stores/vs_nobody", None, 404),
-        ("GET", "/v1/vector_stores/vs_nobody/search", None, 405),
-        ("DELETE", "/v1/vector_stores/vs_nobody", None, 404),
-        ("PATCH", "/v1/vector_stores/vs_nobody", {}, 405),
-    ],
-)
-async def test_what_is_wrong_is_told_in_openais_shape(
-    gateway: Running, method: str, path: str, body: object, expected: int
-) -> None:
-    async with gateway.http.request(method, gateway.url + path, json=body) as answer:
-        assert answer.status == expected
-        error = (await answer.json())["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    assert error["type"] == "invalid_request_error"
+WRONG: list[tuple[str, str, object, int]] = [
+    ("POST", "/v1/vector_stores", {"expires_after": {"anchor": "created_at", "days": 1}}, 400),
+    ("POST", "/v1/vector_stores", {"file_ids": ["file-nobody"]}, 404),
+    ("POST", "/v1/vector_stores", {"embedder": "mine"}, 400),
+    ("POST", "/v1/vector_stores/vs_nobody", {"name": "x"}, 404),
+    ("POST", "/v1/vector_stores/vs_nobody/search", {"query": "x"}, 404),
+    ("POST", "/v1/vector_stores/vs_nobody/search", {"query": "x", "filters": {"type": "sql"}}, 400),
+    ("POST", "/v1/vector_stores/handbook/search", {"query": "x"}, 404),
+    ("POST", "/v1/vector_stores/vs_nobody/search", {}, 400),
+    ("GET", "/v1/vector_stores?limit=101", None, 400),
+    ("GET", "/v1/vector_stores?after=vs_nobody", None, 400),
+    ("GET", "/v1/vector_stores?order=random", None, 400),
+    ("GET", "/v1/vector_stores/vs_nobody", None, 404),
+    ("GET", "/v1/vector_stores/vs_nobody/search", None, 405),
+    ("DELETE", "/v1/vector_stores/vs_nobody", None, 404),
+    ("PATCH", "/v1/vector_stores/vs_nobody", {}, 405),
+]
+
+
+async def test_what_is_wrong_is_told_in_openais_shape(gateway: Running) -> None:
+    for method, path, body, expected in WRONG:
+        async with gateway.http.request(method, gateway.url + path, json=body) as answer:
+            assert answer.status == expected, (method, path)
+            error = (await answer.json())["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        assert error["type"] == "invalid_request_error"
 
 
 async def test_no_route_tells_one_tenant_of_anothers_objects(tmp_path: Path) -> None:
