@@ -82,7 +82,7 @@ def _qrels_file(folder: Path) -> Path:
 
 def _records(path: Path) -> list[Record]:
     found: dict[str, Record] = {}
-    for number, line in _lines(path):
+    for number, line in lines(path):
         try:
             loose = _decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
@@ -101,7 +101,7 @@ def _records(path: Path) -> list[Record]:
 def _judgements(path: Path, queries: set[str]) -> dict[str, dict[str, int]]:
     """Judgements of questions that are not here are left out; of passages that are not here they count, as missed."""
     judged: dict[str, dict[str, int]] = {}
-    for row, (number, line) in enumerate(_lines(path)):
+    for row, (number, line) in enumerate(lines(path)):
         try:
             fields = line.decode().split("\t")
         except UnicodeDecodeError as exc:
@@ -127,7 +127,7 @@ def _is_whole(text: str) -> bool:
         return False
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that say something with their numbers, without a byte-order mark."""
     number = 0
     try:

@@ -13,6 +13,7 @@ import numpy as np
 CUT: Final = 10
 RECALL_CUT: Final = 100
 RESAMPLES: Final = 2_000
+_BLOCK: Final = 200  # resamples drawn at once
 _TAILS: Final = (2.5, 97.5)
 
 
@@ -45,7 +46,8 @@ def interval(values: Sequence[float], *, resamples: int = RESAMPLES, seed: int =
     """Return the mean of one value a question, with the 95% interval of questions drawn anew."""
     given = np.asarray(values, dtype=np.float64)
     drawn = np.random.default_rng(seed)
-    means = np.array([given[drawn.integers(len(given), size=len(given))].mean() for _ in range(resamples)])
+    blocks = [min(_BLOCK, resamples - start) for start in range(0, resamples, _BLOCK)]
+    means = np.concatenate([given[drawn.integers(len(given), size=(block, len(given)))].mean(1) for block in blocks])
     low, high = np.percentile(means, _TAILS)
     return Interval(float(given.mean()), float(low), float(high))
 
