@@ -6,6 +6,7 @@ from collections.abc import Callable
 from headrace.contracts.chat import EmbeddingCall
 from headrace.contracts.protocols import Embedder
 from headrace.retrieval.chunk.tokens import Tokenizer
+from headrace.retrieval.search.questions import fitted
 
 
 class Questions:
@@ -17,11 +18,5 @@ class Questions:
 
     async def vector(self, text: str) -> bytes:
         """Return the vector of a question; of a long one, that of its beginning."""
-        fitted = await asyncio.to_thread(self._fitted, text)
-        return (await self._embedder.embed(EmbeddingCall(self._embedder.card.id, [fitted]))).vectors[0]
-
-    def _fitted(self, text: str) -> str:
-        tokenizer = self._tokenizer()
-        while (tokens := tokenizer.count([text])[0]) > tokenizer.window:
-            text = text[: min(len(text) - 1, len(text) * tokenizer.window // tokens)]
-        return text
+        asked = await asyncio.to_thread(lambda: fitted(text, self._tokenizer()))
+        return (await self._embedder.embed(EmbeddingCall(self._embedder.card.id, [asked]))).vectors[0]

@@ -4,15 +4,7 @@ from headrace.retrieval.chunk.tokens import Tokenizer
 
 
 def fitted(text: str, tokenizer: Tokenizer) -> str:
-    """Return the longest beginning of a text, found by halving, that the embedder takes whole."""
-    most = tokenizer.window
-    if tokenizer.count([text])[0] <= most:
-        return text
-    low, high = 0, len(text)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if tokenizer.count([text[:middle]])[0] <= most:
-            low = middle
-        else:
-            high = middle
-    return text[:low]
+    """Return a text, or the beginning of it that the embedder takes whole."""
+    while (tokens := tokenizer.count([text])[0]) > tokenizer.window:
+        text = text[: min(len(text) - 1, len(text) * tokenizer.window // tokens)]
+    return text
