@@ -1,8 +1,11 @@
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headrace.contracts.errors import HeadraceError, InvalidRequest, PayloadTooLarge
 from headrace.gateway import uploads
@@ -162,3 +165,19 @@ async def test_a_client_that_leaves_or_trickles_ends_the_reading(monkeypatch: py
 async def test_a_filename_comes_as_the_client_gave_it(filename: str) -> None:
     found, _ = await read(form(part(f'name="file"; filename="{filename}"', b"x")))
     assert found.filename in {filename, filename.rsplit("\\", 1)[-1]}
+
+
+@given(data=st.data())
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_no_bytes_at_all_bring_down_the_reading(data: st.DataObject) -> None:
+    body = bytearray(form(FILE, PURPOSE))
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, len(body)))
+        piece = data.draw(
+            st.sampled_from([b"", b"\r", b"\n", b"--", b"--b0undary", b"\r\n\r\n", b"\x00", b'"', b":", b";", b"\xff"])
+        )
+        body[at : at + data.draw(st.integers(0, 20))] = piece
+    step = data.draw(st.integers(1, 200))
+    with contextlib.suppress(InvalidRequest, PayloadTooLarge):
+        found, _ = asyncio.run(read(bytes(body) or b" ", step=step))
+        assert isinstance(found.filename, str)
