@@ -22,6 +22,7 @@ MOST_COUNTED: Final = 2_048
 COUNTED_TO: Final = 1_000
 MOST_SCORED: Final = 10_000
 SCORED_FOR_EACH: Final = 20
+MOST_LISTED: Final = 20_000
 # One weight a column of `words`: heading, name, text.
 WEIGHTS: Final = (3.0, 1.0, 1.0)
 
@@ -41,8 +42,13 @@ ORDER BY score DESC, rowid LIMIT ?
 """
 # The plus keeps SQLite from running the whole query again for each id.
 _WITH_ANY: Final = "AND +rowid IN (SELECT rowid FROM words WHERE words MATCH ?)"
-_IN_DOCUMENTS: Final = """
+_SIZE: Final = "SELECT coalesce(sum(last - first + 1), 0) FROM documents WHERE {test}"
+# Few passages that pass are listed once; of many, each that holds a word is looked up.
+_LISTED: Final = """
 AND +rowid IN (SELECT chunks.id FROM documents JOIN chunks ON chunks.id BETWEEN first AND last WHERE {test})
+"""
+_LOOKED_UP: Final = """
+AND (SELECT document FROM chunks WHERE chunks.id = words.rowid) IN (SELECT row FROM documents WHERE {test})
 """
 _COUNT: Final = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
 
@@ -60,7 +66,8 @@ def search(connection: sqlite3.Connection, text: str, k: int, where: Filter | No
         parameters.append(_any(rare))
     if where is not None:
         test, values = condition(where)
-        within += _IN_DOCUMENTS.format(test=test)
+        (size,) = connection.execute(_SIZE.format(test=test), values).fetchone()
+        within += (_LISTED if size <= MOST_LISTED else _LOOKED_UP).format(test=test)
         parameters += values
     rows = connection.execute(_SEARCH.format(within=within), [*WEIGHTS, _any(words), *parameters, k])
     return [(id_, max(0.0, score)) for id_, score in rows]

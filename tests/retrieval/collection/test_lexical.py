@@ -77,7 +77,11 @@ def test_no_text_is_an_error(connection: sqlite3.Connection, query: str) -> None
     found(connection, query)
 
 
-def test_only_documents_that_pass_are_found(connection: sqlite3.Connection) -> None:
+@pytest.mark.parametrize("most_listed", [0, 20_000])
+def test_only_documents_that_pass_are_found(
+    connection: sqlite3.Connection, most_listed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lexical, "MOST_LISTED", most_listed)
     assert set(found(connection, "paid")) == {"leave", "travel"}
     assert found(connection, "paid", name="travel") == ["travel"]
     assert found(connection, "paid", name="syntax") == []
