@@ -16,7 +16,7 @@ POLL_S: Final = 1.0
 ANSWER_TOKENS: Final = 160
 DEADLINE_S: Final = 600.0
 RETRIES: Final = 5
-BUSY: Final = frozenset({429, 503})
+BUSY: Final = frozenset({429, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)

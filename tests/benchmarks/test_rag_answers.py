@@ -3,12 +3,14 @@ from pathlib import Path
 from benchmarks.rag.live import Live
 from benchmarks.rag.questions import CLAPNQ, Question
 from benchmarks.rag.run import Row
-from benchmarks.rag_answers import ALONE, GROUNDED, ask, tabulate
+from benchmarks.rag_answers import ALONE, GROUNDED, MODELS, ask, tabulate
+from headrace.gateway.settings.load import load
 from tests.support.documents import LEAVE, Library
 from tests.support.gateway import CONFIG, running, settings_for
 from tests.support.replies import Say
 from tests.support.upstream import Upstream
 
+PUBLISHED = Path(__file__).parents[2] / "benchmarks" / "rag" / "gateway.yaml"
 ASKED = Question(CLAPNQ, "q1", "answerable", "How many days of paid leave?", ("27 days of paid leave",), LEAVE)
 
 
@@ -48,3 +50,11 @@ def test_differences_are_paired_by_question() -> None:
     rows = [row("a", GROUNDED, 100.0), row("b", GROUNDED, 0.0), row("b", ALONE, 0.0), row("a", ALONE, 100.0)]
     (line,) = [one for one in tabulate(rows) if one.place[1:] == ("documents minus none", "m", "declined_percent")]
     assert (line.interval.low, line.interval.value, line.interval.high) == (0.0, 0.0, 0.0)
+
+
+def test_the_config_of_the_published_figures_loads_and_names_every_model_that_is_asked() -> None:
+    policy = load(PUBLISHED).policy
+    assert set(MODELS) <= set(policy.virtual_models)
+    careful = policy.virtual_models["headrace/careful"].retrieve
+    assert careful is not None
+    assert careful.when_unsupported == "refuse"
