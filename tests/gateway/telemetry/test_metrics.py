@@ -169,3 +169,22 @@ def test_searches_and_what_came_of_them_are_counted() -> None:
     assert 'headrace_citations_total{outcome="kept"} 2.0' in text
     assert 'headrace_citations_total{outcome="dropped"} 1.0' in text
     assert 'headrace_wasted_tokens_total{model="large-model",tier="large"} 101.0' in text
+
+
+def test_files_and_stores_are_counted_and_what_is_ingested_is_shown_when_scraped() -> None:
+    metrics = Metrics()
+    waiting = [3]
+    metrics.watch_intake(lambda: 1, lambda: waiting[0])
+    metrics.answered("files", 0.02)
+    metrics.answered("made-up", 0.02)
+    metrics.ingested("completed")
+    waiting[0] = 2
+    page = metrics.render()[0].decode()
+    for line in (
+        'headrace_requests_total{endpoint="files",outcome="ok",status="200"} 1.0',
+        'headrace_requests_total{endpoint="other",outcome="ok",status="200"} 1.0',
+        'headrace_ingested_files_total{outcome="completed"} 1.0',
+        "headrace_ingest_running 1.0",
+        "headrace_ingest_unfinished 2.0",
+    ):
+        assert line in page

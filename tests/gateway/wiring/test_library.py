@@ -4,6 +4,7 @@ from pathlib import Path
 from headrace.gateway.telemetry.metrics import Metrics
 from headrace.gateway.wiring.library import LibraryService
 from tests.support.config import load_text
+from tests.support.gateway import ask
 from tests.support.stores import CATS, embedder_in, serving
 
 
@@ -42,3 +43,19 @@ async def test_the_metrics_tell_of_answers_and_of_ingest(tmp_path: Path) -> None
         "headrace_ingest_running 0.0",
     ):
         assert line in page
+
+
+async def test_an_answer_is_searched_for_in_a_store_that_was_made_by_the_api(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (gateway, _):
+        client = gateway.client()
+        file = await client.files.create(file=("cats.txt", CATS.encode()), purpose="assistants")
+        store = await client.vector_stores.create(file_ids=[file.id])
+        await client.vector_stores.files.poll(file.id, vector_store_id=store.id, poll_interval_ms=50)
+        tools = [{"type": "file_search", "vector_store_ids": [store.id]}]
+        asked = ask("where is the cat", tools=tools, include=["file_search_call.results"])
+        status, body, _ = await gateway.post("/v1/chat/completions", asked)
+        assert status == 200
+        (result,) = body["choices"][0]["message"]["file_search_call"]["results"]
+        assert (result["file_id"], result["filename"]) == (file.id, "cats.txt")
+        tools[0]["vector_store_ids"] = ["vs_" + "0" * 32]
+        assert (await gateway.post("/v1/chat/completions", asked))[0] == 404
