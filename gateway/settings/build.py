@@ -124,6 +124,7 @@ def build_retrieval(edge: RetrievalEdge, *, beside: Path, home: Path, report: Re
         max_tenant_bytes=edge.max_tenant_bytes,
         max_store_files=edge.max_store_files,
         ingest_workers=edge.ingest_workers,
+        rerank=edge.rerank,
         index=IndexSettings(index.engine, index.url, index.api_key, index.kind),
     )
 

@@ -182,6 +182,7 @@ class RetrievalEdge(Edge):
     max_tenant_bytes: int = Field(default=10_000_000_000, ge=1_024, le=10**15)
     max_store_files: int = Field(default=10_000, ge=1, le=1_000_000)
     ingest_workers: int = Field(default=2, ge=1, le=64)
+    rerank: bool = False
     index: IndexEdge = IndexEdge()
 
 

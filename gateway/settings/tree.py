@@ -106,13 +106,17 @@ class IndexSettings:
 
 @dataclass(frozen=True, slots=True)
 class RetrievalSettings:
-    """Where uploaded files and vector stores are kept, how much of them, and how many are ingested at once."""
+    """Where uploaded files and vector stores are kept, how much of them, and how many are ingested at once.
+
+    rerank: whether a cross-encoder reads the best passages of a search.
+    """
 
     folder: Path
     max_file_bytes: int
     max_tenant_bytes: int
     max_store_files: int
     ingest_workers: int
+    rerank: bool
     index: IndexSettings
 
 

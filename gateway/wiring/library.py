@@ -29,7 +29,7 @@ from headrace.retrieval.library.preparing import FilePreparer
 from headrace.retrieval.library.questions import Questions
 from headrace.retrieval.library.retriever import LibraryRetriever
 from headrace.retrieval.library.shelf import FolderShelf
-from headrace.retrieval.search.search import Searcher
+from headrace.retrieval.search.search import Reranker, Searcher, SearchSettings
 
 FILES: Final = "/v1/files"
 VECTOR_STORES: Final = "/v1/vector_stores"
@@ -48,9 +48,16 @@ class LibraryService:
     """Files for everybody, and vector stores where there is an embedder. Made without touching the disk."""
 
     def __init__(
-        self, settings: RetrievalSettings, embedder: Embedder | None, folder: Path | None, metrics: Metrics
+        self,
+        settings: RetrievalSettings,
+        embedder: Embedder | None,
+        folder: Path | None,
+        metrics: Metrics,
+        *,
+        reranker: Reranker | None = None,
     ) -> None:
         self._settings = settings
+        self._reranker = reranker
         self._metrics = metrics
         limits = LibraryLimits(settings.max_file_bytes, settings.max_tenant_bytes, settings.max_store_files)
         self._library = Library(settings.folder, limits)
@@ -103,5 +110,6 @@ class LibraryService:
         ]
         intake = Intake(self._library, indexes, keeper, preparers, self._metrics.ingested)
         self._metrics.watch_intake(lambda: intake.running, lambda: intake.unfinished)
-        searcher = Searcher(Questions(embedder, tokenizer).vector)
+        search = SearchSettings(rerank=self._reranker is not None)
+        searcher = Searcher(Questions(embedder, tokenizer).vector, reranker=self._reranker, settings=search)
         return keeper, Stores(indexes, intake, LibraryRetriever(self._library, indexes, searcher.search))

@@ -43,6 +43,7 @@ from headrace.gateway.tools.kinds import standard_kinds
 from headrace.gateway.wiring.grounding import build_grounder
 from headrace.gateway.wiring.library import FILES, VECTOR_STORES, LibraryService
 from headrace.gateway.wiring.processes import Processes
+from headrace.gateway.wiring.reranking import build_reranker
 from headrace.models.backends.client import HttpBackend
 from headrace.models.backends.encode import EndpointSpec
 from headrace.models.backends.wire import Pool
@@ -112,7 +113,8 @@ class System:
         self._admission = TierAdmission(settings.policy.tiers, self._clock)
         self.metrics = Metrics()
         embedder, folder = self._processes.embedder, self._processes.embedder_folder
-        self._library = LibraryService(settings.retrieval, embedder, folder, self.metrics)
+        reranker = build_reranker(settings)
+        self._library = LibraryService(settings.retrieval, embedder, folder, self.metrics, reranker=reranker)
         self._retriever = retriever or self._library.retriever
         self.log = Log.to_stderr(requests=settings.telemetry.request_log, on_loss=self._lost_lines)
         self._ledger = Ledger(settings.ledger, on_drop=self.metrics.ledger_dropped)

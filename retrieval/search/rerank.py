@@ -89,6 +89,22 @@ class CrossEncoder:
                 self._known.popitem(last=False)
 
 
+class LazyReranker:
+    """Implements search.Reranker with one that is loaded when it is first asked. Safe to share between threads."""
+
+    def __init__(self, load: Callable[[], CrossEncoder]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._loaded: CrossEncoder | None = None
+
+    def score(self, query: str, passages: Sequence[str], *, deadline: float) -> list[float]:
+        """Load if need be, and score; see CrossEncoder.score."""
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+        return self._loaded.score(query, passages, deadline=deadline)
+
+
 def _tensors(pairs: Sequence[Encoding]) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.int64]]]:
     longest = max(len(pair.ids) for pair in pairs)
     tensors = {

@@ -5,7 +5,7 @@ import pytest
 
 from headrace.contracts.errors import StoreError
 from headrace.retrieval.search import rerank
-from headrace.retrieval.search.rerank import CrossEncoder
+from headrace.retrieval.search.rerank import CrossEncoder, LazyReranker
 from tests.support.tiny_reranker import write_reranker
 
 NEVER = math.inf
@@ -70,3 +70,16 @@ def test_what_was_read_is_remembered_up_to_a_bound(folder: Path, monkeypatch: py
 def test_an_incomplete_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="incomplete"):
         CrossEncoder(tmp_path)
+
+
+def test_a_lazy_one_is_loaded_once_when_it_is_asked(folder: Path) -> None:
+    loaded: list[Path] = []
+
+    def load() -> CrossEncoder:
+        loaded.append(folder)
+        return CrossEncoder(folder)
+
+    lazy = LazyReranker(load)
+    assert not loaded
+    assert [lazy.score("law", [text], deadline=NEVER) for text in ("cat", "tax")] == [[3.0], [-3.0]]
+    assert loaded == [folder]
