@@ -174,10 +174,9 @@ class Bench:
     def support(self, found: Lists) -> float:
         """Return the evidence's support for a question."""
         searched = fused("hybrid", found.lexical, found.dense, DEPTH)
-        top = dict(searched.ranked[:SUPPORT_FROM])
         hits = [
-            Hit(passage, top[passage.id], {"dense": searched.stages["dense"].get(passage.id, 0.0)})
-            for passage in self.index.passages(list(top))
+            Hit(passage, 0.0, {"dense": searched.stages["dense"].get(passage.id, 0.0)})
+            for passage in self.index.passages(searched.ranked[:SUPPORT_FROM])
         ]
         return evidence(hits, found.text).support
 

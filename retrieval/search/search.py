@@ -1,9 +1,9 @@
 """One question in one index: words and vectors side by side, fused, reranked, without near-copies and weak hits.
 
-A hit's score is the share of passages with that score that were judged to answer their question, among questions not
-used for calibrating it: 0.5 is an even chance. It never changes the order that fusion and reranking found. Stages:
-`lexical` is BM25, `dense` the cosine, `hybrid` the deviations a passage stands out by, `rerank` the cross-encoder's
-probability. A query by words alone is scored by its deviations only, one by vectors alone by the cosine.
+A hit's score is about the share of passages with that score that answer their question: 0.5 is an even chance. It is
+made of the passage's cosine and of the question's words it holds (of what the mode of the query looks at), never less
+than that of a hit after it: it does not change the order that fusion and reranking found. Stages: `lexical` is BM25,
+`dense` the cosine, `hybrid` the deviations a passage stands out by, `rerank` the cross-encoder's probability.
 """
 
 import asyncio
@@ -11,18 +11,18 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, Protocol
 
 from headrace.contracts.retrieval import Hit, Index, Passage, Query, SearchMode
-from headrace.retrieval.search.evidence import relevance, squash
-from headrace.retrieval.search.fuse import DEPTH, Ranking, fuse, standings
+from headrace.retrieval.search.evidence import by_words, coverage, relevance, squash
+from headrace.retrieval.search.fuse import DEPTH, Ranking, standings
 from headrace.retrieval.search.near_copies import without_copies
 
 Embed = Callable[[str], Awaitable[bytes]]
 
 # Passages that are read beyond those asked for, in case some are near-copies.
 _SPARE: Final = 10
-_LOOKED_AT: Final = 10
 
 
 class Reranker(Protocol):
@@ -52,9 +52,9 @@ class SearchSettings:
 
 @dataclass(slots=True)
 class _Found:
-    """One question's candidates by passage id. ranked: best first, with scores 0..1."""
+    """One question's candidates. ranked: ids of passages, best first; stages: their scores."""
 
-    ranked: list[tuple[int, float]]
+    ranked: list[int]
     stages: dict[str, Mapping[int, float]]
 
 
@@ -100,38 +100,50 @@ class Searcher:
         is_wanted = self._settings.rerank if query.rerank is None else query.rerank
         reranker = self._reranker if is_wanted and query.mode == "hybrid" else None
         read = max(query.k + _SPARE, 0 if reranker is None else self._settings.rerank_top)
-        found.ranked = [(id_, score) for id_, score in found.ranked[:read] if score >= query.min_score]
-        passages = {passage.id: passage for passage in index.passages([id_ for id_, _ in found.ranked])}
-        found.ranked = [(id_, score) for id_, score in found.ranked if id_ in passages]
+        passages = {passage.id: passage for passage in index.passages(found.ranked[:read])}
+        found.ranked = [id_ for id_ in found.ranked[:read] if id_ in passages]
         if reranker is not None:
             self._rerank(reranker, query.text, found, passages, deadline)
-        hits = [_hit(passages[id_], score, found.stages) for id_, score in found.ranked]
+        scores = scored(query, [passages[id_] for id_ in found.ranked], found.stages)
+        hits = [_hit(passages[id_], score, found.stages) for id_, score in zip(found.ranked, scores, strict=True)]
+        hits = [hit for hit in hits if hit.score >= query.min_score]
         return (without_copies(hits) if self._settings.are_distinct else hits)[: query.k]
 
     def _rerank(
         self, reranker: Reranker, text: str, found: _Found, passages: Mapping[int, Passage], deadline: float
     ) -> None:
-        """Put the passages that the cross-encoder has read in a new order; the scores stay with the places."""
+        """Put the passages that the cross-encoder has read in a new order."""
         top = found.ranked[: self._settings.rerank_top]
-        opinions = reranker.score(text, [_readable(passages[id_]) for id_, _ in top], deadline=deadline)
+        opinions = reranker.score(text, [_readable(passages[id_]) for id_ in top], deadline=deadline)
         read = top[: len(opinions)]
-        standing = [found.stages["hybrid"][id_] for id_, _ in read]
-        order = blended(standing, opinions, self._settings.rerank_weight)
-        found.stages["rerank"] = {id_: squash(opinion) for (id_, _), opinion in zip(read, opinions, strict=True)}
-        found.ranked[: len(read)] = [(read[chosen][0], score) for chosen, (_, score) in zip(order, read, strict=True)]
+        order = blended([found.stages["hybrid"][id_] for id_ in read], opinions, self._settings.rerank_weight)
+        found.stages["rerank"] = {id_: squash(opinion) for id_, opinion in zip(read, opinions, strict=True)}
+        found.ranked[: len(read)] = [read[chosen] for chosen in order]
 
 
 def fused(mode: SearchMode, lexical: Ranking, dense: Ranking, depth: int) -> _Found:
-    """Return a question's candidates in order, with scores 0..1: calibrated, or those of the only list there is."""
+    """Return a question's candidates in the order of their fusion, or of the only list there is."""
     stages: dict[str, Mapping[int, float]] = {"lexical": dict(lexical), "dense": dict(dense)}
-    if mode == "lexical":
-        return _Found(fuse(lexical, [], depth, depth=depth), stages)
-    if mode == "dense":
-        return _Found([(id_, min(1.0, max(0.0, cosine))) for id_, cosine in dense], stages)
-    standing = standings(lexical, dense, depth=depth)
-    stages["hybrid"] = dict(standing)
-    best = max((stages["dense"].get(id_, 0.0) for id_, _ in standing[:_LOOKED_AT]), default=0.0)
-    return _Found([(id_, relevance(z, best)) for id_, z in standing], stages)
+    ranking = lexical if mode == "lexical" else dense
+    if mode == "hybrid":
+        ranking = standings(lexical, dense, depth=depth)
+        stages["hybrid"] = dict(ranking)
+    return _Found([id_ for id_, _ in ranking[:depth]], stages)
+
+
+def scored(query: Query, passages: Sequence[Passage], stages: Mapping[str, Mapping[int, float]]) -> list[float]:
+    """Return the scores of passages in their order; one that the vectors did not find has the least cosine they did."""
+    cosines = stages["dense"]
+    least = min(cosines.values(), default=0.0)
+    scores = []
+    for passage in passages:
+        covered = coverage(query.text, _readable(passage)) if query.mode != "dense" else 0.0
+        cosine = cosines.get(passage.id, least)
+        if query.mode == "dense":
+            scores.append(min(1.0, max(0.0, cosine)))
+        else:
+            scores.append(by_words(covered) if query.mode == "lexical" else relevance(cosine, covered))
+    return [*accumulate(reversed(scores), max)][::-1]
 
 
 def blended(standing: Sequence[float], opinions: Sequence[float], weight: float) -> list[int]:
