@@ -6,10 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import retrieval_quality as bench
-from headrace.cli import rag
-from headrace.models.store.store import Store
-from tests.support.tiny_embedding import write_model
-from tests.support.tiny_reranker import write_reranker
+from tests.support.library import publish_embedder
+from tests.support.tiny_reranker import publish_reranker
 
 WORDS = ("cat", "dog", "tax", "law")
 
@@ -18,11 +16,8 @@ WORDS = ("cat", "dog", "tax", "law")
 def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("HEADRACE_HOME", str(home))
-    for name, write in ((rag.EMBEDDER, write_model), (rag.RERANKER, write_reranker)):
-        staged = tmp_path / name
-        staged.mkdir()
-        write(staged)
-        Store(home).publish(name, staged, facts={}, on_progress=lambda _: None)
+    publish_embedder(home)
+    publish_reranker(home)
     for name in ("first", "second"):
         folder = tmp_path / "sets" / name
         folder.mkdir(parents=True)

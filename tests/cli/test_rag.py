@@ -6,8 +6,8 @@ import pytest
 from headrace.cli import rag
 from headrace.contracts.errors import ConfigError, StoreError
 from headrace.models.store.store import Store
-from tests.support.tiny_embedding import write_model
-from tests.support.tiny_reranker import write_reranker
+from tests.support.library import publish_embedder
+from tests.support.tiny_reranker import publish_reranker
 
 CORPUS = [("cats", "cat cat dog"), ("taxes", "tax law"), ("dogs", "dog dog dog")]
 
@@ -16,11 +16,8 @@ CORPUS = [("cats", "cat cat dog"), ("taxes", "tax law"), ("dogs", "dog dog dog")
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("HEADRACE_HOME", str(home))
-    for name, write in ((rag.EMBEDDER, write_model), (rag.RERANKER, write_reranker)):
-        staged = tmp_path / name
-        staged.mkdir()
-        write(staged)
-        Store(home).publish(name, staged, facts={}, on_progress=lambda _: None)
+    publish_embedder(home)
+    publish_reranker(home)
     return home
 
 
@@ -29,7 +26,7 @@ def dataset(tmp_path: Path) -> Path:
     folder = tmp_path / "tiny"
     folder.mkdir()
     corpus = [{"_id": name, "text": text} for name, text in CORPUS]
-    queries = [{"_id": "q1", "text": "cat " * 20}, {"_id": "q2", "text": "law"}]
+    queries = [{"_id": "q1", "text": "cat " * 100}, {"_id": "q2", "text": "law"}]
     for name, records in (("corpus", corpus), ("queries", queries)):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     (folder / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tcats\t1\nq2\ttaxes\t1\n")

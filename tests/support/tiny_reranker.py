@@ -6,9 +6,23 @@ import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped]  # it ships no stubs
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from headrace.models.store.progress import ignore
+from headrace.models.store.store import Store
 from tests.support.tiny_embedding import _field, _int, _node, _tensor, _value
 
-__all__ = ["write_reranker"]
+__all__ = ["publish_reranker", "write_reranker"]
+
+RERANKER = "ms-marco-minilm-l-12-v2-int8"
+
+
+def publish_reranker(home: Path) -> None:
+    """Put the tiny cross-encoder into the store of a home folder, in the place of the real one."""
+    store = Store(home)
+    with store.scratch(RERANKER) as scratch:
+        staged = scratch / "staged"
+        staged.mkdir()
+        write_reranker(staged)
+        store.publish(RERANKER, staged, facts={}, on_progress=ignore)
 
 
 def write_reranker(folder: Path) -> None:

@@ -5,9 +5,8 @@ import pytest
 
 from headrace.contracts.errors import StoreError
 from headrace.gateway.wiring.reranking import RERANKER, build_reranker
-from headrace.models.store.store import Store
 from tests.support.config import SAMPLE, load_text
-from tests.support.tiny_reranker import write_reranker
+from tests.support.tiny_reranker import publish_reranker
 
 
 def test_there_is_one_only_where_the_config_asks_for_it(tmp_path: Path) -> None:
@@ -16,10 +15,7 @@ def test_there_is_one_only_where_the_config_asks_for_it(tmp_path: Path) -> None:
     asked = replace(load_text(tmp_path, SAMPLE + "retrieval: {rerank: true}\n"), home=tmp_path / "home")
     with pytest.raises(StoreError, match=f"run: headrace models fetch {RERANKER}"):
         build_reranker(asked)
-    staged = tmp_path / "staged"
-    staged.mkdir()
-    write_reranker(staged)
-    Store(asked.home).publish(RERANKER, staged, facts={}, on_progress=lambda _: None)
+    publish_reranker(asked.home)
     reranker = build_reranker(asked)
     assert reranker is not None
     assert reranker.score("law", ["cat", "tax"], deadline=1e12) == [3.0, -3.0]
