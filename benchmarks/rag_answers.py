@@ -99,8 +99,12 @@ async def run(args: argparse.Namespace) -> list[Row]:
         )
     async with aiohttp.ClientSession() as session:
         live = Live(args.gateway, session, os.environ.get("HEADRACE_API_KEY"))
+        asked = {name: questions(args.data / name, name, args.questions) for name in SETS}
         stores = {
-            name: await live.store(f"rag-{name}", [(file, data, {}) for file, data in documents(args.data / name)])
+            name: await live.store(
+                f"rag-{name}-{args.passages}",
+                [(file, data, {}) for file, data in documents(args.data / name, asked[name], args.passages)],
+            )
             for name in SETS
         }
         jobs = [
@@ -109,7 +113,7 @@ async def run(args: argparse.Namespace) -> list[Row]:
                 lambda one=one, model=model, arm=arm: ask(live, one, model, arm, stores[one.set], args.k),
             )
             for name in SETS
-            for one in questions(args.data / name, name, args.questions)
+            for one in asked[name]
             for model in args.models
             for arm in ((GROUNDED,) if model in ONLY_GROUNDED else (GROUNDED, ALONE))
         ]
@@ -122,6 +126,9 @@ def main() -> None:
     parser.add_argument("--gateway", default="http://127.0.0.1:8080", help="a running gateway with `embeddings`")
     parser.add_argument("--data", type=Path, help="folder of the two sets (default: retrieval/ of the shared data)")
     parser.add_argument("--questions", type=int, default=20, help="of each kind; 20 takes about 20 minutes on 2 cores")
+    parser.add_argument(
+        "--passages", type=int, default=400, help="of each set that are uploaded, those that tell first"
+    )
     parser.add_argument("--models", nargs="+", default=list(MODELS), help="names to ask")
     parser.add_argument("--k", type=int, default=3, help="passages to search for")
     parser.add_argument("--at-once", type=int, default=4, help="requests in flight")

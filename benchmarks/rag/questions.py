@@ -40,9 +40,17 @@ def questions(folder: Path, name: str, count: int) -> list[Question]:
     return [one for kind in kinds for one in [each for each in made if each.kind == kind][:count]]
 
 
-def documents(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the passages as Markdown files (name, content), a heading for each passage."""
+def documents(folder: Path, asked: Sequence[Question], most: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the passages as Markdown files (name, content), a heading for each passage.
+
+    At most `most` of them: those that answer the questions asked, then those that belong to any question of the set,
+    near misses among them, then the others; each in an order that is shuffled once and for all.
+    """
     passages = list(_lines(folder / "corpus.jsonl.gz"))
+    random.Random(SEED).shuffle(passages)  # noqa: S311  (an order, not a secret)
+    telling = {one.gold for one in asked}
+    passages.sort(key=lambda each: (each["text"] not in telling, each.get("kind") == "distractor"))
+    passages = passages[:most]
     for number, start in enumerate(range(0, len(passages), PASSAGES_A_FILE), 1):
         parts = [f"# {_title(each)}\n\n{each['text']}\n" for each in passages[start : start + PASSAGES_A_FILE]]
         yield f"{folder.name}-{number:03}.md", "\n".join(parts).encode()

@@ -46,9 +46,16 @@ def test_a_verdict_is_asked_for_in_words(tmp_path: Path) -> None:
 
 
 def test_passages_become_files_with_a_heading_each(folder: Path) -> None:
-    files = dict(documents(folder))
+    asked = questions(folder, CLAPNQ, 2)
+    files = dict(documents(folder, asked, 1000))
     assert len(files) == 2
     first, second = (content.decode() for content in files.values())
-    assert first.startswith("# Title 0\n\nText 0.\n")
     assert first.count("\n# ") == 199
-    assert second.endswith("# Abstract c250\n\nNo title.\n")
+    assert "# Abstract c250\n\nNo title.\n" in first + second
+
+
+def test_passages_that_answer_are_uploaded_first(folder: Path) -> None:
+    asked = questions(folder, CLAPNQ, 2)
+    ((_, content),) = documents(folder, asked, 3)
+    assert all(one.gold in content.decode() for one in asked)
+    assert content.decode().count("# ") == 3
