@@ -87,8 +87,9 @@ def _records(path: Path) -> list[Record]:
             loose = _decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             raise ConfigError(f'{path}:{number}: not an object with "_id" and "text": {exc}') from exc
-        record = Record(str(loose.id), loose.text or "", loose.title or None)
-        if not record.id or (loose.text is None and not record.title):
+        text, title = loose.text or "", loose.title or None
+        record = Record(str(loose.id), text, title) if text.strip() or not title else Record(str(loose.id), title)
+        if not record.id or (loose.text is None and not title):
             raise ConfigError(f'{path}:{number}: "_id" or "text" is missing or empty; give both')
         if record.id in found:
             raise ConfigError(f'{path}:{number}: "_id" {record.id!r} stands twice; keep one')

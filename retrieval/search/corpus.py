@@ -10,7 +10,7 @@ import math
 import re
 import shutil
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, groupby
 from pathlib import Path
@@ -67,8 +67,10 @@ class Corpus:
         """Return a shard's text and its pieces, and remember whose they are."""
         pieces: list[tuple[int, Chunk]] = []
         counts = tokenizer.count([record.whole for record in shard.records])
+        is_long = [count > tokenizer.window for count in counts]
+        costs = _costs([record for record, long in zip(shard.records, is_long, strict=True) if long], tokenizer)
         for place, (record, count) in enumerate(zip(shard.records, counts, strict=True)):
-            cut = [_whole(record, count)] if count <= tokenizer.window else _cut(record, tokenizer)
+            cut = _cut(record, tokenizer, costs) if is_long[place] else [_whole(record, count)]
             pieces += [(shard.first + place, piece) for piece in cut]
         chunks, at = [], 0
         for _, piece in pieces:
@@ -153,11 +155,18 @@ def _whole(record: Record, tokens: int) -> Chunk:
     return Chunk(text, 0, len(text), tokens, record.title or "")
 
 
-def _cut(record: Record, tokenizer: Tokenizer) -> list[Chunk]:
+def _costs(records: Sequence[Record], tokenizer: Tokenizer) -> dict[str, int]:
+    """Return the tokens of every word, each counted once."""
+    words = list({word for record in records for word in _WORD.findall(record.text)})
+    return dict(zip(words, tokenizer.count(words), strict=True))
+
+
+def _cut(record: Record, tokenizer: Tokenizer, costs_of: Mapping[str, int]) -> list[Chunk]:
     """Cut at the blanks, by the tokens of each word; a text with a word too long for that goes the way of an ingest."""
     spans = [found.span() for found in _WORD.finditer(record.text)]
-    costs = tokenizer.count([record.text[start:end] for start, end in spans])
-    share = sum(costs) / math.ceil(sum(costs) / (tokenizer.window * (1 - _SLACK)))
+    costs = [costs_of[record.text[start:end]] for start, end in spans]
+    total = max(1, sum(costs))
+    share = total / math.ceil(total / (tokenizer.window * (1 - _SLACK)))
     groups = groupby(zip(spans, accumulate(costs), strict=True), key=lambda word: int((word[1] - 1) / share))
     cut = [[span for span, _ in group] for _, group in groups]
     texts = [record.text[group[0][0] : group[-1][1]] for group in cut]

@@ -36,6 +36,11 @@ def test_a_dataset_is_its_passages_its_judged_questions_and_the_grades(folder: P
     assert found.judged == {"q1": {"d1": 2, "d2": 0}}
 
 
+def test_a_passage_that_is_only_a_title_is_its_title(folder: Path) -> None:
+    (folder / "corpus.jsonl").write_text('{"_id": "d1", "title": "Dams", "text": " "}\n{"_id": "d2", "title": "x"}\n')
+    assert read(folder).corpus == [Record("d1", "Dams"), Record("d2", "x")]
+
+
 def test_packed_files_and_a_folder_of_splits_are_read_the_test_split_first(folder: Path) -> None:
     for name in ("corpus", "queries"):
         plain = folder / f"{name}.jsonl"

@@ -100,6 +100,12 @@ def test_a_word_longer_than_the_embedder_reads_is_cut_too(index: Index, model: C
     assert corpus.pieces > 2
 
 
+def test_a_long_title_over_little_text_is_one_piece(index: Index, model: Counting, tokenizer: Tokens) -> None:
+    corpus = Corpus([Record("a", "cat", "dog " * 40), Record("b", "\x00", "dog " * 40)])
+    Filler(model, tokenizer, threads=1).fill(index, corpus, lambda *_: None)
+    assert corpus.pieces == 2
+
+
 def test_the_place_depends_on_what_is_said_and_by_whom_it_is_embedded(tmp_path: Path) -> None:
     here = place_of(tmp_path, Corpus(RECORDS), EMBEDDER)
     assert here == place_of(tmp_path, Corpus(list(RECORDS)), EMBEDDER)
