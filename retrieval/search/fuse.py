@@ -13,22 +13,7 @@ Ranking = Sequence[tuple[int, float]]
 
 DEPTH: Final = 500
 DENSE_WEIGHT: Final = 0.5
-# A passage that stands this many deviations out, on average of both lists, gets the score 0.5.
-_MIDDLE: Final = 2.0
 _SAME: Final = 1e-9
-
-
-def fuse(
-    lexical: Ranking,
-    dense: Ranking,
-    k: int,
-    *,
-    depth: int = DEPTH,
-    dense_weight: float = DENSE_WEIGHT,
-) -> list[tuple[int, float]]:
-    """Return the k best (passage id, score 0..1) of two rankings, best first; see `standings`."""
-    ranked = standings(lexical, dense, depth=depth, dense_weight=dense_weight)
-    return [(id_, 1 / (1 + math.exp(_MIDDLE - z))) for id_, z in ranked[: max(k, 0)]]
 
 
 def standings(

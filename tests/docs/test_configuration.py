@@ -37,6 +37,14 @@ def test_every_section_and_key_of_a_config_is_on_the_page() -> None:
     schema = json_schema()
     for section in ConfigEdge.model_fields:
         assert f"`{section}" in PAGE, section
-    for path in (("server",), ("backends", "x"), ("tiers", 0), ("ledger",), ("telemetry",), ("retrieval",), ("virtual_models", "x")):
+    for path in (
+        ("server",),
+        ("backends", "x"),
+        ("tiers", 0),
+        ("ledger",),
+        ("telemetry",),
+        ("retrieval",),
+        ("virtual_models", "x"),
+    ):
         for key in known_keys(schema, path):
             assert f"`{key}" in PAGE, (path, key)
