@@ -171,6 +171,7 @@ class Grounder:
             answer_tokens=grounding.call.max_tokens,
             markers=frozenset(marker for counter in counters for marker in counter.markers),
             first=len(grounding.shown) + 1,
+            support=grounding.support or 0.0,
         )
 
 

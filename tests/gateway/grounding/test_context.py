@@ -3,7 +3,7 @@ import re
 import pytest
 
 from headrace.contracts.retrieval import Hit
-from headrace.gateway.grounding.context import ANSWER_TOKENS, Context, Window, build
+from headrace.gateway.grounding.context import ANSWER_TOKENS, SURE, Context, Window, build
 from tests.support.documents import COFFEE, LEAVE, TRAVEL, hit
 
 
@@ -30,6 +30,17 @@ def test_passages_stand_best_first_numbered_between_two_fences() -> None:
     assert rules.startswith("\n\nUsing only these passages")
     assert rules.endswith("do not tell.\n\n")
     assert context.tokens == count(context.text)
+
+
+def test_where_passages_surely_answer_no_way_out_is_offered() -> None:
+    def rules(support: float) -> str:
+        found = [hit(LEAVE)]
+        context = build(found, [Window(8192, count)], prompt_tokens=10, answer_tokens=None, support=support)
+        return context.text.rsplit("documents-", 1)[1]
+
+    assert "name the passage, such as [1].\n\n" in rules(SURE)
+    assert "do not tell" not in rules(SURE)
+    assert "do not tell" in rules(SURE - 0.01)
 
 
 def test_the_same_passages_make_the_same_prompt() -> None:
