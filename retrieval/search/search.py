@@ -44,7 +44,7 @@ class SearchSettings:
 
     depth: int = DEPTH
     rerank: bool = False
-    rerank_top: int = 20
+    rerank_top: int = 10
     rerank_weight: float = 1.0
     rerank_within_s: float = 2.0
     are_distinct: bool = True
