@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime as ort  # type: ignore[import-untyped]  # it ships no stubs
 from tokenizers import Encoding, Tokenizer
 
 from headrace.contracts.errors import StoreError
@@ -30,6 +29,9 @@ class CrossEncoder:
     """Implements search.Reranker with a stored model. Safe to share between threads."""
 
     def __init__(self, folder: Path, *, threads: int = 1, clock: Callable[[], float] = time.monotonic) -> None:
+        # Most processes never rerank. The library ships no stubs.
+        import onnxruntime as ort  # type: ignore[import-untyped]  # noqa: PLC0415  (costs start time and memory)
+
         try:
             self._tokenizer = Tokenizer.from_buffer((folder / "tokenizer.json").read_bytes())
             model = (folder / "model.onnx").read_bytes()
