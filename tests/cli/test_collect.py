@@ -109,7 +109,9 @@ async def test_an_interrupt_keeps_what_is_answered(tmp_path: Path) -> None:
 
         up.always(answer)
         options = (*write(tmp_path, up.url), "--tiers", "only", "--out", str(out), "--at-once", "1")
-        code = "from headrace.cli import main; main()"
+        # A shell's background jobs ignore the signal, and so would this process if the tests run in one.
+        listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        code = f"{listen}; from headrace.cli import main; main()"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", code, "router", "collect", *options),
             env=dict(os.environ),
