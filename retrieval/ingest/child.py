@@ -21,11 +21,9 @@ from headrace.contracts.errors import InvalidRequest
 from headrace.retrieval.chunk.chunk import chunk
 from headrace.retrieval.chunk.tokens import Tokenizer, Tokens
 from headrace.retrieval.ingest import frames, refusals
+from headrace.retrieval.ingest.frames import MARKUP, READY
 from headrace.retrieval.ingest.lockdown import leave_network, lock
 
-READY: Final = b"ready"
-MARKUP: Final = "markup"
-PLAIN: Final = "plain"
 _TASK_BYTES: Final = 1 << 16
 _TROUBLE: Final = (
     ArithmeticError,

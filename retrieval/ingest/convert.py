@@ -22,9 +22,9 @@ from headrace.contracts.errors import InvalidRequest, SetupError
 from headrace.contracts.retrieval import Chunk, Converted
 from headrace.retrieval.chunk.sizes import Sizes
 from headrace.retrieval.ingest import frames, refusals
-from headrace.retrieval.ingest.child import MARKUP, PLAIN, READY
 from headrace.retrieval.ingest.formats import MARKUP as MARKED_UP
 from headrace.retrieval.ingest.formats import detect
+from headrace.retrieval.ingest.frames import MARKUP, PLAIN, READY
 from headrace.retrieval.ingest.limits import Limits
 
 _START_S: Final = 60.0

@@ -8,6 +8,9 @@ from headrace.contracts.retrieval import Chunk, Converted
 from headrace.retrieval.chunk.sizes import Sizes
 from headrace.retrieval.ingest.limits import Limits
 
+READY: Final = b"ready"  # the process's first frame
+MARKUP: Final = "markup"  # the two kinds of process
+PLAIN: Final = "plain"
 _LENGTH_BYTES: Final = 8
 
 

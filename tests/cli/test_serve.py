@@ -46,4 +46,4 @@ def test_the_served_process_is_small(served: subprocess.Popen[str]) -> None:
     resident = next(
         int(line.split()[1]) for line in Path(f"/proc/{served.pid}/status").read_text().splitlines() if "VmRSS" in line
     )
-    assert resident < 150_000  # 115,000 as a rule; engines and the embedding model have processes of their own
+    assert resident < 120_000

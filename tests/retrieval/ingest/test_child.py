@@ -57,7 +57,7 @@ def test_a_file_is_cut_where_sizes_are_given() -> None:
 
 
 def test_every_codec_is_loaded_before_the_lock() -> None:
-    for kind in (child.PLAIN, child.MARKUP):
+    for kind in (frames.PLAIN, frames.MARKUP):
         child._load(kind)
 
 
@@ -73,9 +73,9 @@ def test_the_whole_of_main_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     stdin, stdout = Stream(), Stream()
     monkeypatch.setattr(child, "leave_network", lambda: True)
     monkeypatch.setattr(child, "lock", lambda _: lambda _: None)
-    monkeypatch.setattr("sys.argv", ["child", child.PLAIN, "0"])
+    monkeypatch.setattr("sys.argv", ["child", frames.PLAIN, "0"])
     monkeypatch.setattr("sys.stdin", stdin)
     monkeypatch.setattr("sys.stdout", stdout)
     child.main()
     stdout.buffer.seek(0)
-    assert frames.read_frame(stdout.buffer, 100) == child.READY
+    assert frames.read_frame(stdout.buffer, 100) == frames.READY
