@@ -1,0 +1,1 @@
+"""What the generated code is like, seen without a GPU: compiled ahead of time, counted, held against budgets."""
