@@ -198,7 +198,7 @@ def _virtual_model(
 ) -> VirtualModel:
     here: Keys = ("virtual_models", name, "select")
     rules = tuple(
-        Rule(rule.id, conditions.get((*here, index, "when")), uses[*here, index, "use"])
+        Rule(rule.id, conditions.get((*here, index, "when")), uses[*here, index, "use"], rule.judged)
         for index, rule in enumerate(edge.select)
     )
     low = edge.on_low_confidence

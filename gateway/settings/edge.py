@@ -62,6 +62,7 @@ class RuleEdge(Edge):
     id: Name
     when: Any = None
     use: Any
+    judged: bool = True
 
 
 class ProbeEdge(Edge):

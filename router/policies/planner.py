@@ -168,7 +168,7 @@ def _plan(
         features=features,
         targets=targets,
         skipped=options.skipped,
-        low_confidence=model.on_low_confidence if seats is None else None,
+        low_confidence=model.on_low_confidence if seats is None and rule.judged else None,
         on_failure=model.on_failure,
         limits=model.limits,
         failure_targets={
@@ -224,6 +224,8 @@ def _tried(
         reasons.append(f"the conversation stays on {start!r}")
     if choice.is_final:
         return (_marked(options.able[start], "nothing stronger may follow"),)
+    if not rule.judged:
+        return (_marked(options.able[start], f"rule {rule.id!r} has judged: false"),)
     return _judging(ask, model, _chain(start, model, ask.policy, options), reasons)
 
 

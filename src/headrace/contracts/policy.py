@@ -136,11 +136,15 @@ Use = str | Strategy
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """First match wins; `when` None is the mandatory default and stands last. `use` is a tier id or a strategy."""
+    """First match wins; `when` None is the mandatory default and stands last. `use` is a tier id or a strategy.
+
+    judged: whether `on_low_confidence` holds for it; else its tier's answer is kept as it comes.
+    """
 
     id: str
     when: Condition | None
     use: Use
+    judged: bool = True
 
 
 @dataclass(frozen=True, slots=True)

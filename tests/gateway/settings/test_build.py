@@ -79,6 +79,12 @@ def test_rules_keep_their_order_and_conditions(tmp_path: Path) -> None:
     assert rules[-1].when is None
 
 
+def test_a_rule_is_judged_unless_it_says_not(tmp_path: Path) -> None:
+    text = SAMPLE.replace("{id: default,   use: small}", "{id: default, use: small, judged: false}")
+    rules = load_text(tmp_path, text).policy.virtual_models["headrace/auto"].select
+    assert [rule.judged for rule in rules] == [True, True, True, True, False]
+
+
 def test_a_model_that_is_not_known_or_not_served_has_no_card(tmp_path: Path) -> None:
     assert card_of(Cards(), "nothing") is None
     assert card_of(Cards(), "smollm2-135m-instruct") is None

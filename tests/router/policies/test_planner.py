@@ -45,6 +45,16 @@ def test_the_draft_is_judged_and_the_last_target_is_not() -> None:
     assert made.propensity == 1.0
 
 
+def test_a_rule_may_keep_its_tiers_answers_unjudged() -> None:
+    trusted = Rule("trusted", Comparison("difficulty", "lt", 0.3), "small", judged=False)
+    rules = policy(auto(select=(trusted, Rule("default", None, "small"))))
+    kept, judged = plan(rules, difficulty=0.1, calibrated=False), plan(rules, difficulty=0.4)
+    assert (tiers(kept), kept.low_confidence) == (["small"], None)
+    assert kept.targets[0].why_not_judged == "rule 'trusted' has judged: false"
+    assert tiers(judged) == ["small", "large"]
+    assert judged.low_confidence is not None
+
+
 def test_capability_filters_before_difficulty_decides() -> None:
     rules = policy(cards={"small-backend": card("small-model", capabilities=CHAT - {"tools"})})
     made = plan(rules, asked={"tools": (tool(),)})
