@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.answer_side.recipes import PRESENT, RECIPES, Case, cases, cross_fitted, right
+from benchmarks.answer_side.retrieved import supports
 from benchmarks.overhead import host
 from headrace.router.training.answer_metrics import (
     Doubles,
@@ -24,6 +25,7 @@ from headrace.router.training.answer_metrics import (
     difference,
     ece,
 )
+from headrace.router.training.corpus import data_dir
 from headrace.router.training.metrics import Interval
 from headrace.router.training.signals import SELF_CONSISTENCY, STATED, Signal, signals
 from headrace.router.training.table import HUNDREDTHS, models_of, read_table
@@ -34,6 +36,7 @@ SEED: Final = 20261122
 LEAST_EACH: Final = 8  # right and wrong answers, for an AUROC to say anything
 POOLED: Final = "all domains pooled (trap)"
 WITHIN: Final = "within domains (mean)"
+RETRIEVED: Final = "retrieval support (of the question)"
 # Recorded for few questions; nothing is fitted on them, so both splits are used.
 SAMPLED: Final = (SELF_CONSISTENCY, STATED)
 HEAD: Final = ("split", "model", "domain", "what", "answers", "right_percent", "figure", "value", "low95", "high95")
@@ -84,6 +87,13 @@ def repeat_rows(model: str, known: Sequence[Case]) -> Iterator[Row]:
         yield (*place, f"{float(np.mean(values)):.4f}", "", "")
 
 
+def retrieved_rows(model: str, known: Sequence[Case], supports: Mapping[str, float]) -> Iterator[Row]:
+    """Yield what the support that a search found for the question tells of the answer, where a search was possible."""
+    read = [case for case in known if case.entry.question_id in supports]
+    values = np.array([supports[case.entry.question_id] for case in read])
+    yield from _by_domain("both", model, RETRIEVED, read, {"auroc": auroc, "aurc": aurc}, values)
+
+
 def _by_domain(  # noqa: PLR0917  (one column each)
     split: str, model: str, name: str, chosen: Sequence[Case], figures: Mapping[str, Measure], values: Doubles
 ) -> Iterator[Row]:
@@ -132,6 +142,7 @@ def main() -> None:
     """Compare every signal and every recipe of every model."""
     calibration, test = (read_table(split=split) for split in ("calibration", "test"))
     models = models_of(calibration)
+    searched = supports(data_dir(), {one.question_id for one in (*calibration, *test)})
     rows: list[Row] = []
     for model in models:
         known, asked = cases(calibration, model), cases(test, model)
@@ -141,6 +152,7 @@ def main() -> None:
         rows += signal_rows(model, [*known, *asked], {name: found[name] for name in SAMPLED}, split="both")
         rows += recipe_rows(model, known, asked)
         rows += repeat_rows(model, [*known, *asked])
+        rows += retrieved_rows(model, [*known, *asked], searched)
         print(f"{model}: {len(rows)} rows so far", flush=True)
     write(RESULT, rows)
 

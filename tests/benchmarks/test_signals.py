@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import signals
 from benchmarks.answer_side.recipes import cases
-from benchmarks.signals import HEAD, POOLED, WITHIN, recipe_rows, repeat_rows, signal_rows, write
+from benchmarks.signals import HEAD, POOLED, WITHIN, recipe_rows, repeat_rows, retrieved_rows, signal_rows, write
 from headrace.router.training.table import Entry, Extra
 from tests.benchmarks.answer_side.test_recipes import entry
 
@@ -52,3 +52,11 @@ def test_a_repeated_answer_is_compared_with_the_first(table: list[Entry]) -> Non
     found = {row[6]: float(row[7]) for row in repeat_rows("m", known)}
     assert found == {"agreement": 0.5, "right_then": 0.5, "grade_changed": 0.5}
     assert list(repeat_rows("m", cases(table, "m"))) == []
+
+
+def test_support_is_held_against_the_answers_to_the_questions_that_have_it(table: list[Entry]) -> None:
+    known = cases(table, "m")
+    supports = {case.entry.question_id: 0.9 if case.answer.correct else 0.2 for case in known[:60]}
+    found = {(row[2], row[6]): row for row in retrieved_rows("m", known, supports)}
+    assert float(found[POOLED, "auroc"][7]) == 1.0
+    assert found[POOLED, "auroc"][4] == "60"

@@ -87,23 +87,29 @@ def eval_(
 
 
 def measure(given: beir.Dataset, tools: Tools, tell: Tell) -> dict[System, Outcome]:
-    """Put a dataset's passages into an index, or open the one of an earlier run, and ask its questions.
+    """Ask a dataset's questions of the searches that the tools allow."""
+    systems: list[System] = [name for name in SYSTEMS if tools.reranker is not None or name != "hybrid+rerank"]
+    with filled(given, tools, tell) as trial:
+        return asyncio.run(evaluate(trial, systems, lambda done, total: tell("questions", done, total)))
+
+
+@contextmanager
+def filled(given: beir.Dataset, tools: Tools, tell: Tell) -> Iterator[Trial]:
+    """Put a dataset's passages into an index, or open the one of an earlier run, and give what searches it.
 
     The search is exact whatever the size, so that the figures are those of the ranking; near-copies stay, since each is
     judged by itself, and the reranker has all the time it takes.
     """
     threads = len(os.sched_getaffinity(0))
     model, tokenizer = EmbeddingModel(tools.folder, threads=1), Tokens.load(tools.folder)
-    corpus, identity, reranker = Corpus(given.corpus), embedder_id(tools.embedder, tools.folder), tools.reranker
+    corpus, identity = Corpus(given.corpus), embedder_id(tools.embedder, tools.folder)
     index = open_index(place_of(tools.home, corpus, identity), identity, create=True, options=IndexOptions(kind="flat"))
     settings = SearchSettings(are_distinct=False, rerank_within_s=math.inf)
-    searcher = Searcher(_embedding(model, tokenizer), reranker=reranker, settings=settings)
-    systems: list[System] = [name for name in SYSTEMS if reranker is not None or name != "hybrid+rerank"]
+    searcher = Searcher(_embedding(model, tokenizer), reranker=tools.reranker, settings=settings)
     try:
         filler = Filler(model, tokenizer, threads=threads)
         filler.fill(index, corpus, lambda done, total: tell("passages", done, total))
-        trial = Trial(given, corpus, index, searcher)
-        return asyncio.run(evaluate(trial, systems, lambda done, total: tell("questions", done, total)))
+        yield Trial(given, corpus, index, searcher)
     finally:
         index.close()
 
