@@ -54,7 +54,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection inside the one write transaction; it is on disk when the block ends, or never was."""
-        with self._exclusive(), _translated(self.name):
+        with self.exclusive(), _translated(self.name):
             connection = self._borrow()
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -72,8 +72,8 @@ class Database:
             connection.close()
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Wait for the turn among this object's threads, then among processes."""
+    def exclusive(self) -> Iterator[None]:
+        """Keep other writers out: wait for the turn among this object's threads, then among processes."""
         busy = f"collection {self.name!r} is being written; waited {self._wait_s:g} s: try again when that is done"
         if not self._turn.acquire(timeout=self._wait_s):
             raise Overloaded(busy, retry_after_s=self._wait_s)

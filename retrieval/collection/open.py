@@ -83,6 +83,45 @@ def drop_index(folder: Path, options: IndexOptions = DEFAULT) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
+@contextmanager
+def halted(folder: Path, options: IndexOptions = DEFAULT) -> Iterator[None]:
+    """Keep every writer of the collection in a folder waiting, so that another may take its place.
+
+    Raises Overloaded where somebody writes for too long. Nothing is kept waiting where there is no collection.
+    """
+    path = folder / DATABASE
+    if not path.is_file():
+        yield
+        return
+    database = Database(path, name=folder.name, wait_s=options.wait_s)
+    try:
+        with database.exclusive():
+            yield
+    finally:
+        database.close()
+
+
+def held(folder: Path, options: IndexOptions = DEFAULT) -> frozenset[str]:
+    """Return the ids of the documents in a folder's collection, whatever embedder it is for.
+
+    None where there is no collection, and where it is damaged: nobody can have put anything there.
+    """
+    path = folder / DATABASE
+    if not path.is_file():
+        return frozenset()
+    database = Database(path, name=folder.name, wait_s=options.wait_s)
+    try:
+        with database.reading() as connection:
+            if not schema.exists(connection):
+                return frozenset()
+            return frozenset(id_ for (id_,) in connection.execute("SELECT id FROM documents"))
+    except StoreError as exc:
+        _log.warning("what collection %s held is not known: %s", folder.name, exc.message)
+        return frozenset()
+    finally:
+        database.close()
+
+
 def _forget(folder: Path, options: IndexOptions) -> None:
     database = Database(folder / DATABASE, name=folder.name, wait_s=options.wait_s)
     try:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 from rich.console import Console
@@ -63,6 +63,12 @@ class Tally:
         if step.outcome in {"added", "replaced"}:
             self.chunks += step.chunks
             self.bytes += step.bytes
+
+    def add(self, other: Self) -> None:
+        """Take in what another run has done."""
+        for word in ("added", "replaced", "unchanged", "removed", "chunks", "bytes", "seconds"):
+            setattr(self, word, getattr(self, word) + getattr(other, word))
+        self.failed += other.failed
 
     def as_object(self) -> dict[str, Any]:
         """Return it ready for JSON."""

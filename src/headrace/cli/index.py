@@ -15,7 +15,8 @@ from rich.text import Text
 
 from headrace.cli.filling import Filling, Tally, given_sources, parse_attributes
 from headrace.cli.place import TENANT, Place
-from headrace.cli.shelf import LibraryShelf, StagedShelf, kept_files
+from headrace.cli.rebuilding import rebuild as put_in_place
+from headrace.cli.shelf import LibraryShelf, StagedShelf
 from headrace.contracts.errors import InvalidRequest, NotFound, Overloaded
 from headrace.contracts.retrieval import DocumentInfo
 from headrace.retrieval.chunk.sizes import AUTO, Sizes
@@ -132,11 +133,9 @@ def rebuild(
         try:
             with _interruptible():
                 filling = Filling(place.folder, StagedShelf(index), sizes, {}, threads)
-                tally = filling.run([kept_files(place, store.id)], is_quiet=as_json)
+                tally = put_in_place(place, store.id, index, lambda source: filling.run([source], is_quiet=as_json))
         finally:
             index.close()
-        if not tally.failed:
-            place.swap(store.id, staged)
     _end(store, tally, as_json=as_json)
 
 

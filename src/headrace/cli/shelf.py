@@ -4,7 +4,7 @@ The new file is in the index before anybody is shown it, and the old one is hidd
 killed run leaves between two of these steps is cleared by the next run or by the gateway's sweep.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from headrace.cli.place import TENANT, Place
 from headrace.contracts.errors import NotFound
@@ -97,9 +97,17 @@ class StagedShelf:
         self._index.remove(document)
 
 
-def kept_files(place: Place, store: str) -> Source:
-    """Return the files of a store that are shown, as they are kept, as a source of documents."""
-    members = [member for member in place.members(store) if member.status == "completed"]
+def kept_files(place: Place, store: str, *, without: Collection[str] = (), also: Collection[str] = ()) -> Source:
+    """Return the files of a store that are shown, as they are kept, as a source of documents.
+
+    without: ids that are left out. also: ids that are taken where they are on their way in, too.
+    """
+    members = [
+        member
+        for member in place.members(store)
+        if member.file not in without
+        and (member.status == "completed" or (member.status == "in_progress" and member.file in also))
+    ]
     return Source(store, tuple(_kept(place, member) for member in members), lambda _: False)
 
 
