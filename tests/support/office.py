@@ -4,7 +4,7 @@ import io
 import zipfile
 from collections.abc import Mapping, Sequence
 
-__all__ = ["docx", "paragraph", "pdf"]
+__all__ = ["docx", "drawn_pdf", "paragraph", "pdf"]
 
 _W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 _TYPES = (
@@ -47,18 +47,27 @@ def paragraph(text: str, *, style: str = "", hidden: bool = False) -> str:
 
 def pdf(pages: Sequence[str], *, protected: bool = False) -> bytes:
     """Return a PDF with one text a page; `protected` asks for a password that nobody knows."""
+    streams = []
+    for text in pages:
+        lines = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)").split("\n")
+        drawn = " ".join(f"({line}) Tj T*" for line in lines)
+        streams.append(f"BT /F1 12 Tf 14 TL 72 720 Td {drawn} ET")
+    return drawn_pdf(streams, protected=protected)
+
+
+def drawn_pdf(pages: Sequence[str], *, protected: bool = False) -> bytes:
+    """Return a PDF whose pages are drawn by these operators: /F1 is a font, /Clear makes what follows transparent."""
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(pages)))
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode(),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]
-    for number, text in enumerate(pages):
-        lines = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)").split("\n")
-        drawn = " ".join(f"({line}) Tj T*" for line in lines)
-        stream = f"BT /F1 12 Tf 14 TL 72 720 Td {drawn} ET".encode("latin-1")
+    for number, operators in enumerate(pages):
+        stream = operators.encode("latin-1")
         objects.append(
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >> "
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] "
+            b"/Resources << /Font << /F1 3 0 R >> /ExtGState << /Clear << /ca 0 >> >> >> "
             + f"/Contents {5 + 2 * number} 0 R >>".encode()
         )
         objects.append(f"<< /Length {len(stream)} >>\nstream\n".encode() + stream + b"\nendstream")

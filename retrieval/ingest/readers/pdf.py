@@ -1,4 +1,4 @@
-"""PDF to text by pypdfium2: what stands on the pages, in their order, with where each page begins."""
+"""PDF to text by pypdfium2: what is seen on the pages, in their order, with where each page begins."""
 
 from typing import Final
 
@@ -8,6 +8,7 @@ from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY  # type: ignore[i
 from headrace.retrieval.ingest import refusals
 from headrace.retrieval.ingest.clean import clean, without_gaps
 from headrace.retrieval.ingest.limits import Limits
+from headrace.retrieval.ingest.readers.unseen import remove_unseen
 
 _BREAK: Final = "\n\n"
 _HYPHENS: Final = ("\ufffe\r\n", "\ufffe\n", "\ufffe", "\x02\r\n", "\x02")  # a word that goes on in the next line
@@ -54,6 +55,7 @@ def _page(document: pypdfium2.PdfDocument, number: int) -> str:
     except pypdfium2.PdfiumError:
         return ""
     try:
+        remove_unseen(page)
         text = page.get_textpage().get_text_bounded()
     except pypdfium2.PdfiumError:
         return ""
