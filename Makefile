@@ -7,8 +7,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 ENGINE_BIN := .venv-engine/bin
-# Named for the locks it was built from: a changed lock builds anew, an unchanged one costs nothing.
-VENV := .venv/.built-$(shell cat requirements/pip.lock requirements/gateway.lock | sha256sum | cut -c1-16)
+# Named for what it was built from: a changed lock or a changed entry point builds anew, unchanged ones cost nothing.
+VENV := .venv/.built-$(shell cat requirements/pip.lock requirements/gateway.lock pyproject.toml | sha256sum | cut -c1-16)
 # Only `make bench NAME=plots` needs it, so only that installs it.
 DRAWING := .venv/.drawing-$(shell sha256sum requirements/bench.lock | cut -c1-16)
 # What imports without torch or vLLM is typed in .venv, the rest in .venv-engine; `-p` takes each room from the import root.

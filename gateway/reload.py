@@ -117,7 +117,10 @@ def refuse_restart_only(current: Settings, fresh: Settings) -> None:
 def _processes(settings: Settings) -> list[tuple[object, ...]]:
     """What the engine processes were started with; prices and capabilities may change while they run."""
     return [
-        (engine.id, engine.model, engine.threads, engine.kv_cache_bytes, engine.eager, engine.card.context_tokens)
+        (
+            *(engine.id, engine.model, engine.threads, engine.kv_cache_bytes, engine.eager),
+            *(engine.card.context_tokens, engine.kernels),
+        )
         for engine in settings.engines
     ]
 

@@ -1,6 +1,7 @@
 """The FastAPI application: models, decisions, health and metrics. Every error leaves in OpenAI's shape."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ class RareRoutes:
     find_decision: FindDecision
     render_metrics: Callable[[], tuple[bytes, str]]
     started_s: int
+    degraded: Callable[[], Sequence[str]] | None = None
 
     def application(self) -> FastAPI:
         """Return the application; its own pages (docs, schema) are off."""
@@ -76,12 +78,13 @@ class RareRoutes:
         return {"status": "ok", "revision": revision.policy.revision, "tiers": tiers}
 
     async def readyz(self) -> JSONResponse:
-        """`GET /readyz`: 200 when traffic may come."""
+        """`GET /readyz`: 200 when traffic may come. `degraded` is there where something serves, but less well."""
         revision = self.revisions.current
         obstacles = self.readiness.obstacles(revision.policy, revision.is_live)
-        return JSONResponse(
-            {"ready": not obstacles, "waiting_for": list(obstacles)}, status_code=503 if obstacles else 200
-        )
+        said: dict[str, Any] = {"ready": not obstacles, "waiting_for": list(obstacles)}
+        if self.degraded is not None and (degraded := await asyncio.to_thread(self.degraded)):
+            said["degraded"] = list(degraded)
+        return JSONResponse(said, status_code=503 if obstacles else 200)
 
     async def metrics(self) -> Response:
         """`GET /metrics`: the Prometheus page."""

@@ -32,9 +32,17 @@ from headrace.gateway.settings.edge import (
 )
 from headrace.gateway.settings.problems import Keys, Report, nearest
 from headrace.gateway.settings.shapes import microusd
-from headrace.gateway.settings.tree import EngineBackend, IndexSettings, RetrievalSettings, UrlBackend
+from headrace.gateway.settings.tree import (
+    EngineBackend,
+    IndexSettings,
+    KernelSettings,
+    RetrievalSettings,
+    UrlBackend,
+)
 
-_ENGINE_ONLY: Final = ("threads", "kv_cache_bytes", "eager")
+_ENGINE_ONLY: Final = ("threads", "kv_cache_bytes", "eager", "attention", "moe", "quantization")
+# The plug-in's own defaults, which a test holds equal to kernels/vllm_plugin/options.py.
+_SPARSE_DEFAULTS: Final = {"budget": 4096, "sink": 128, "local": 1024}
 _URL_NEEDS: Final = ("capabilities", "context_tokens", "price")
 
 
@@ -149,7 +157,28 @@ def _engine(name: str, edge: BackendEdge, catalogue: Cards, report: Report) -> E
         threads=edge.threads,
         kv_cache_bytes=edge.kv_cache_bytes,
         eager=edge.eager is not False,
+        kernels=_kernels(path, edge, report),
     )
+
+
+def _kernels(path: Keys, edge: BackendEdge, report: Report) -> KernelSettings | None:
+    """Return which kernels the engine is asked to use, None where the file names none."""
+    if edge.quantization is not None and edge.moe is None:
+        what = "experts are quantized by headrace's own kernels"
+        report((*path, "quantization"), what, "write moe: headrace beside it, or remove quantization")
+    if edge.attention is None and edge.moe is None:
+        return None
+    options = None if edge.attention is None else edge.attention.model_dump(exclude_none=True)
+    if options is not None:
+        _check_budget((*path, "attention"), options, report)
+    return KernelSettings(options, has_moe=edge.moe is not None, quantization=edge.quantization)
+
+
+def _check_budget(path: Keys, options: Mapping[str, int], report: Report) -> None:
+    kept = {name: options.get(name, default) for name, default in _SPARSE_DEFAULTS.items()}
+    if kept["sink"] + kept["local"] > kept["budget"]:
+        what = f"sink {kept['sink']} and local {kept['local']} do not fit in a budget of {kept['budget']} tokens"
+        report(path, what, "raise budget, or lower sink or local")
 
 
 def _url(name: str, edge: BackendEdge, catalogue: Cards, report: Report) -> UrlBackend | None:

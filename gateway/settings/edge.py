@@ -5,7 +5,7 @@ Shape only: words, numbers and their bounds. What the words refer to is checked 
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from headrace.contracts.models import Capability
 from headrace.gateway.settings.conditions import CONDITION_SCHEMA
@@ -31,6 +31,26 @@ class PriceEdge(Edge):
     output_usd_per_mtok: Usd
 
 
+def _sparse(said: object) -> object:
+    if said == "sparse":
+        return {}
+    if isinstance(said, str):
+        msg = "write sparse, or a mapping such as {budget: 4096}"
+        raise ValueError(msg)  # noqa: TRY004  (what pydantic turns into a problem of the file)
+    return said
+
+
+class SparseAttentionEdge(Edge):
+    """Sparse attention with other bounds than its own; all but `dense_layers` are in tokens."""
+
+    budget: int | None = Field(default=None, ge=64, le=10_000_000)
+    sink: int | None = Field(default=None, ge=0, le=1_000_000)
+    local: int | None = Field(default=None, ge=0, le=1_000_000)
+    min_tokens: int | None = Field(default=None, ge=0, le=100_000_000)
+    method: Literal["mean", "minmax"] | None = None
+    dense_layers: int | None = Field(default=None, ge=0, le=1_000)
+
+
 class BackendEdge(Edge):
     """Either `engine` and a catalogue id, or `urls` and what the model behind them is."""
 
@@ -44,6 +64,12 @@ class BackendEdge(Edge):
     threads: int | None = Field(default=None, ge=1, le=1024)
     kv_cache_bytes: int | None = Field(default=None, ge=16_000_000, le=10**13)
     eager: bool | None = None
+    attention: Annotated[
+        SparseAttentionEdge | None,
+        BeforeValidator(_sparse, json_schema_input_type=Literal["sparse"] | SparseAttentionEdge | None),
+    ] = None
+    moe: Literal["headrace"] | None = None
+    quantization: Literal["int8", "int4"] | None = None
 
 
 class TierEdge(Edge):

@@ -23,8 +23,23 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
+class KernelSettings:
+    """Which of headrace's kernels an engine is asked to use.
+
+    attention: the options of sparse attention that the file fixes, None where it is off. quantization: of the experts.
+    """
+
+    attention: Mapping[str, int | str] | None = None
+    has_moe: bool = False
+    quantization: Literal["int8", "int4"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineBackend:
-    """A catalogue model that headrace serves itself; None leaves the choice to what the host has."""
+    """A catalogue model that headrace serves itself; None leaves the choice to what the host has.
+
+    kernels: None leaves attention and experts to vLLM.
+    """
 
     id: str
     model: str
@@ -32,6 +47,7 @@ class EngineBackend:
     threads: int | None
     kv_cache_bytes: int | None
     eager: bool
+    kernels: KernelSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from headrace.contracts.routing import Attempt
@@ -180,6 +180,28 @@ class Metrics:
             for engine, word in states().items():
                 state.add_metric((engine, word), 1)
             return (state,)
+
+        self._registry.register(_Scraped(collect))
+
+    def watch_kernels(
+        self,
+        refusals: Callable[[], Mapping[tuple[str, str, str], int]],
+        served: Callable[[], Mapping[tuple[str, str], int]],
+    ) -> None:
+        """Show what headrace's kernels in the engines served and refused, read when scraped."""
+
+        def collect() -> Iterable[Metric]:
+            refused = CounterMetricFamily(
+                "headrace_kernel_refusals", "Calls left to vLLM, by reason.", labels=("backend", "op", "reason")
+            )
+            calls = CounterMetricFamily(
+                "headrace_kernel_calls", "Calls that headrace's kernels served.", labels=("backend", "hook")
+            )
+            for labels, count in refusals().items():
+                refused.add_metric(labels, count)
+            for names, count in served().items():
+                calls.add_metric(names, count)
+            return refused, calls
 
         self._registry.register(_Scraped(collect))
 

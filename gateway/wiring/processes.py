@@ -15,6 +15,7 @@ from headrace.contracts.errors import ConfigError
 from headrace.contracts.protocols import Embedder
 from headrace.gateway.settings.tree import EngineBackend, Settings
 from headrace.models.backends.encode import EndpointSpec
+from headrace.models.backends.kernels import KernelChoice
 from headrace.models.backends.resources import EngineNeed, Host, Share, plan_resources
 from headrace.models.backends.supervisor import ProcessSpec, Supervisor
 from headrace.models.backends.vllm import EngineSpec, build_engine, free_port
@@ -30,10 +31,11 @@ WORKER_STOP_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A local process that serves one backend: where it listens, and whether it runs."""
+    """A local process that serves one backend: where it listens, whether it runs, where its plug-in reports."""
 
     endpoint: EndpointSpec
     is_up: Callable[[], bool]
+    kernel_state: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,11 @@ def launch(
             engine_args=entry.engine_args,
             capabilities=frozenset(backend.card.capabilities),
             is_eager=backend.eager,
+            kernels=_kernels(backend),
         )
         engine = build_engine(spec, python=python, home=settings.home, session=session, environ=environ)
         supervisor.start(engine.process)
-        engines[backend.id] = Engine(engine.endpoint, _readiness(supervisor, backend.id))
+        engines[backend.id] = Engine(engine.endpoint, _readiness(supervisor, backend.id), engine.kernel_state)
     embedder = _embedder(settings.embeddings, settings.home, supervisor, session, environ)
     folder = None if settings.embeddings is None else store.path(settings.embeddings)
     return Processes(engines, embedder, folder, lambda: {status.name: status.state for status in supervisor.statuses()})
@@ -91,6 +94,11 @@ def host_now() -> Host:
     """Return what this machine has: the cores we may use, the memory that is free, its GPUs."""
     gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
     return Host(len(os.sched_getaffinity(0)), psutil.virtual_memory().available, gpus)
+
+
+def _kernels(backend: EngineBackend) -> KernelChoice | None:
+    asked = backend.kernels
+    return None if asked is None else KernelChoice(asked.attention, asked.has_moe, asked.quantization)
 
 
 def _environment(engines: tuple[EngineBackend, ...], python: Path | None) -> Path:

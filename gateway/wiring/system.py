@@ -41,6 +41,7 @@ from headrace.gateway.telemetry.metrics import Metrics
 from headrace.gateway.telemetry.tracing import open_tracer
 from headrace.gateway.tools.kinds import standard_kinds
 from headrace.gateway.wiring.grounding import build_grounder
+from headrace.gateway.wiring.kernels import KernelWatch
 from headrace.gateway.wiring.library import FILES, VECTOR_STORES, LibraryService
 from headrace.gateway.wiring.processes import Processes
 from headrace.gateway.wiring.reranking import build_reranker
@@ -106,6 +107,7 @@ class System:
         self._artefacts = artefacts
         self._hashes = dict(artefacts.hashes)
         self._processes = processes or Processes()
+        self._kernels = KernelWatch(self._processes)
         self._environ = environ
         self._clock = asyncio.get_running_loop().time
         self._session = session
@@ -153,6 +155,7 @@ class System:
             name: spec if isinstance(spec, UrlBackend) else None for name, spec in revision.settings.backends.items()
         }
         await probing.watch(self._session, backends, is_up=self._is_up, readiness=self.readiness)
+        await asyncio.to_thread(self._kernels.tell, self.log)
 
     async def probe(self, settings: Settings) -> None:
         """Try what new settings name; raises when an endpoint set that was not there before does not answer."""
@@ -253,6 +256,7 @@ class System:
             find_decision=self._ledger.find,
             render_metrics=self.metrics.render,
             started_s=int(time.time()),
+            degraded=self._kernels.degraded if self._kernels.is_needed else None,
         )
         return Gateway(
             revisions=self.revisions,
@@ -278,6 +282,8 @@ class System:
         self.metrics.watch_admission(self._admission)
         self.metrics.watch_backends(self._liveness)
         self.metrics.watch_engines(self._processes.states)
+        if self._kernels.is_needed:
+            self.metrics.watch_kernels(self._kernels.refusals, self._kernels.served)
 
     def _liveness(self) -> Mapping[str, bool]:
         return self.revisions.current.liveness()

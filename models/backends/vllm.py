@@ -5,10 +5,12 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 
 from headrace.models.backends.encode import EndpointSpec
+from headrace.models.backends.kernels import KernelChoice, clear_report, kernel_argv, kernel_env
 from headrace.models.backends.resources import Share
 from headrace.models.backends.supervisor import ProcessSpec, Say
 from headrace.models.backends.warmup import warm_up
@@ -24,6 +26,7 @@ class EngineSpec:
 
     name: the backend's id. model: the name the engine serves under. folder: weights, config, tokenizer and template.
     engine_args: the catalogue's own flags (tool parser). share: threads and memory (resources.plan_resources).
+    kernels: which of headrace's kernels it is asked to use; None leaves it as vLLM comes.
     """
 
     name: str
@@ -38,14 +41,16 @@ class EngineSpec:
     most_waiting: int = 64
     stop_s: float = 30.0
     start_s: float = 600.0
+    kernels: KernelChoice | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A spec for the supervisor and the endpoint it will serve."""
+    """A spec for the supervisor, the endpoint it will serve, and the folder where its plug-in reports."""
 
     process: ProcessSpec
     endpoint: EndpointSpec = field(repr=False)
+    kernel_state: Path | None = None
 
 
 def build_engine(
@@ -68,19 +73,28 @@ def build_engine(
     async def ready(say: Say) -> None:
         await warm_up(session, endpoint, model=spec.model, capabilities=spec.capabilities, say=say)
 
+    if spec.kernels is not None:
+        clear_report(state_folder(spec, home))
     process = ProcessSpec(
         name=spec.name,
-        argv=engine_argv(spec, python=python, port=port),
+        argv=engine_argv(spec, python=python, port=port, environ=environ),
         env=engine_env(spec, key=endpoint.api_key, home=home, environ=environ, preload=preload),
         log=home / "logs" / f"{spec.name}.log",
         ready=ready,
         start_s=spec.start_s,
         stop_s=spec.stop_s + 5.0,
     )
-    return Engine(process, endpoint)
+    return Engine(process, endpoint, None if spec.kernels is None else state_folder(spec, home))
 
 
-def engine_argv(spec: EngineSpec, *, python: Path, port: int) -> tuple[str, ...]:
+def state_folder(spec: EngineSpec, home: Path) -> Path:
+    """Return where the plug-in of this engine writes what became of its kernels."""
+    return home / "run" / "kernels" / spec.name
+
+
+def engine_argv(
+    spec: EngineSpec, *, python: Path, port: int, environ: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
     """Return the command line. The key is not in it: other users of the host can read command lines."""
     on_gpu = spec.share.gpu_fraction > 0
     memory = (
@@ -101,6 +115,7 @@ def engine_argv(spec: EngineSpec, *, python: Path, port: int) -> tuple[str, ...]
         *("--shutdown-timeout", str(int(spec.stop_s))),
         *("--disable-uvicorn-access-log", "--enable-prompt-tokens-details"),
         *(("--enforce-eager",) if spec.is_eager else ()),
+        *kernel_argv(spec.kernels, on_gpu=on_gpu, environ=environ),
         *spec.engine_args,
     )
 
@@ -128,7 +143,7 @@ def engine_env(
         }
     if preload is not None:
         env["LD_PRELOAD"] = str(preload)
-    return env
+    return env | kernel_env(spec.kernels, state=state_folder(spec, home), environ=environ)
 
 
 def find_openmp(python: Path) -> Path | None:

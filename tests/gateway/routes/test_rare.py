@@ -1,5 +1,13 @@
+import json
+from typing import Any
+
+from headrace.gateway.routes.rare import RareRoutes
 from tests.support.gateway import Running, ask
 from tests.support.upstream import Upstream
+
+
+async def no_decision(_decision: str, _tenant: str) -> dict[str, Any] | None:
+    return None
 
 
 async def test_the_official_client_lists_and_reads_models(gateway: Running) -> None:
@@ -42,6 +50,24 @@ async def test_readyz_is_503_while_draining(gateway: Running) -> None:
     assert (status, body["waiting_for"]) == (503, ["shutting down"])
     status, body, headers = await gateway.post("/v1/chat/completions", ask())
     assert (status, headers["retry-after"]) == (503, "1")
+
+
+async def test_readyz_tells_what_serves_less_well_and_stays_ready(gateway: Running) -> None:
+    assert "degraded" not in (await gateway.get("/readyz"))[1]
+    system = gateway.system
+    routes = RareRoutes(
+        revisions=system.revisions,
+        readiness=system.readiness,
+        find_decision=no_decision,
+        render_metrics=system.metrics.render,
+        started_s=0,
+        degraded=lambda: ["backend small: a hook failed"],
+    )
+    answer = await routes.readyz()
+    assert answer.status_code == 200
+    assert json.loads(bytes(answer.body)) == {
+        "ready": True, "waiting_for": [], "degraded": ["backend small: a hook failed"],
+    }  # fmt: skip
 
 
 async def test_metrics_count_what_was_asked(gateway: Running, small: Upstream) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from headrace.contracts.policy import Comparison, Retrieve
 from headrace.gateway.settings.build import card_of, served_ids
-from headrace.gateway.settings.tree import EngineBackend, UrlBackend
+from headrace.gateway.settings.tree import EngineBackend, KernelSettings, UrlBackend
 from tests.support.config import SAMPLE, Cards, load_text, problems_of
 
 ENGINE = "{engine: vllm, model: smollm2-135m-instruct-int8}"
@@ -186,3 +186,38 @@ def test_what_the_retrieval_section_may_not_say_is_told_with_its_line(tmp_path: 
     (problem,) = problems_of(tmp_path, f"{SAMPLE}retrieval: {section}\n")
     assert (problem.path, problem.place.line) == (path, len(SAMPLE.splitlines()) + 1)
     assert problem.cure
+
+
+@pytest.mark.parametrize(
+    ("said", "kernels"),
+    [
+        ("", None),
+        (", attention: sparse", KernelSettings({})),
+        (", attention: {budget: 2048, method: mean}", KernelSettings({"budget": 2048, "method": "mean"})),
+        (", moe: headrace, quantization: int4", KernelSettings(has_moe=True, quantization="int4")),
+    ],
+)
+def test_an_engine_uses_the_kernels_that_its_file_names_and_no_others(
+    tmp_path: Path, said: str, kernels: KernelSettings | None
+) -> None:
+    engine = load_text(tmp_path, SAMPLE.replace(ENGINE, ENGINE[:-1] + said + "}")).backends["smollm2-135m"]
+    assert isinstance(engine, EngineBackend)
+    assert engine.kernels == kernels
+
+
+@pytest.mark.parametrize(
+    ("said", "path", "what"),
+    [
+        ("attention: fast", "attention", "write sparse, or a mapping"),
+        ("attention: {budget: 512}", "attention", "sink 128 and local 1024 do not fit in a budget of 512"),
+        ("attention: {budgets: 512}", "attention.budgets", "did you mean 'budget'"),
+        ("attention: {method: best}", "attention.method", "minmax"),
+        ("moe: vllm", "moe", "known here: headrace"),
+        ("quantization: int4", "quantization", "moe: headrace"),
+        ("moe: headrace, quantization: int3", "quantization", "did you mean 'int"),
+    ],
+)
+def test_a_bad_word_about_kernels_is_told_where_it_stands(tmp_path: Path, said: str, path: str, what: str) -> None:
+    problems = problems_of(tmp_path, SAMPLE.replace(ENGINE, ENGINE[:-1] + f", {said}}}"))
+    assert [problem.path for problem in problems] == [f"backends.smollm2-135m.{path}"]
+    assert what in str(problems[0])

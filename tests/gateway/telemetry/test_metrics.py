@@ -122,6 +122,17 @@ def test_queues_backends_and_engines_are_read_when_scraped() -> None:
     assert 'headrace_engine_state{engine="a",state="ready"} 1.0' in text_of(metrics)
 
 
+def test_what_kernels_served_and_refused_is_read_when_scraped() -> None:
+    metrics = Metrics()
+    refusals = {("small", "sparse_prefill", "short-context"): 2}
+    metrics.watch_kernels(lambda: refusals, lambda: {("small", "fused_experts"): 7})
+    refusals["small", "sparse_prefill", "short-context"] = 3
+    page = text_of(metrics)
+    labels = 'backend="small",op="sparse_prefill",reason="short-context"'
+    assert f"headrace_kernel_refusals_total{{{labels}}} 3.0" in page
+    assert 'headrace_kernel_calls_total{backend="small",hook="fused_experts"} 7.0' in page
+
+
 def test_lost_ledger_records_are_counted() -> None:
     metrics = Metrics()
     metrics.ledger_dropped(3)

@@ -1,9 +1,19 @@
 import socket
+from dataclasses import replace
 from pathlib import Path
 
+from headrace.models.backends.kernels import KernelChoice
 from headrace.models.backends.resources import Share
 from headrace.models.backends.session import make_session
-from headrace.models.backends.vllm import EngineSpec, build_engine, engine_argv, engine_env, find_openmp, free_port
+from headrace.models.backends.vllm import (
+    EngineSpec,
+    build_engine,
+    engine_argv,
+    engine_env,
+    find_openmp,
+    free_port,
+    state_folder,
+)
 
 CPU = EngineSpec(
     "small",
@@ -48,6 +58,29 @@ def test_the_environment_keeps_the_gateways_secrets_out() -> None:
     assert (env["OMP_NUM_THREADS"], env["VLLM_CPU_OMP_THREADS_BIND"]) == ("2", "nobind")
     assert env["HF_HUB_OFFLINE"] == env["VLLM_NO_USAGE_STATS"] == "1"
     assert "OMP_NUM_THREADS" not in engine_env(GPU, key="k", home=Path("/h"), environ=environ, preload=None)
+
+
+def test_kernels_are_asked_for_only_where_the_spec_names_them(tmp_path: Path) -> None:
+    chosen = replace(GPU, kernels=KernelChoice({"budget": 2048}, has_moe=True, quantization="int8"))
+    assert flags(chosen) == f"{flags(GPU)} --attention-backend CUSTOM --block-size 64 --quantization headrace_int8"
+    plain, env = (engine_env(spec, key="k", home=tmp_path, environ={}, preload=None) for spec in (GPU, chosen))
+    assert {name for name in env if name not in plain} == {
+        "HEADRACE_ATTENTION", "HEADRACE_ATTENTION_OPTIONS", "HEADRACE_MOE", "HEADRACE_KERNELS_STATE",
+    }  # fmt: skip
+    assert not any(name.startswith("HEADRACE") for name in plain)
+
+
+async def test_an_engine_that_uses_kernels_reports_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    folder = state_folder(CPU, tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "7.json").write_text("{}")
+    async with make_session() as session:
+        spec = replace(CPU, kernels=KernelChoice(has_moe=True))
+        engine = build_engine(spec, python=Path("/p"), home=tmp_path, session=session, environ={})
+        assert build_engine(CPU, python=Path("/p"), home=tmp_path, session=session, environ={}).kernel_state is None
+    assert engine.kernel_state == folder
+    assert engine.process.env["HEADRACE_KERNELS_STATE"] == str(folder)
+    assert not list(folder.iterdir())
 
 
 async def test_an_engine_has_one_endpoint_with_a_key_of_its_own(tmp_path: Path) -> None:
