@@ -14,7 +14,8 @@ DRAWING := .venv/.drawing-$(shell sha256sum requirements/bench.lock | cut -c1-16
 # What imports without torch or vLLM is typed in .venv, the rest in .venv-engine; `-p` takes each room from the import root.
 TYPED := contracts cli setup gateway router retrieval $(addprefix models.,$(filter-out build engine __pycache__,$(notdir $(wildcard models/*))))
 TYPED_WITH_TORCH := models.build models.engine kernels
-TESTED_WITH_TORCH := tests/models/build tests/models/engine tests/kernels
+TESTED_WITH_TORCH := tests/models/build tests/models/engine tests/kernels tests/benchmarks/sparse
+BENCHED_WITH_TORCH := sparse_quality
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,7 +63,7 @@ docs-test: $(VENV)  ## what README and docs show: code runs, commands and files 
 
 bench: $(VENV) $(if $(filter plots,$(NAME)),$(DRAWING))  ## one benchmark: make bench NAME=gateway_overhead; benchmarks/results/README.md lists all
 	@test -n "$(NAME)" || { echo "make bench: say which, as in 'make bench NAME=gateway_overhead'"; exit 2; }
-	@$(BIN)/python -m benchmarks.$(NAME)
+	@$(if $(filter $(BENCHED_WITH_TORCH),$(NAME)),$(ENGINE_BIN),$(BIN))/python -m benchmarks.$(NAME)
 
 clean:  ## remove both environments and every cache of this folder; fetched models stay
 	rm -rf .venv .venv-engine .run .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,0 +1,201 @@
+"""What does a model lose when it attends to fewer blocks? Perplexity, needles, recall, layers, for each way to choose.
+
+`make bench NAME=sparse_quality`, in the engine's environment; about 40 minutes on two quiet cores. The models are those
+of the default cascade, int8 weights restored to bfloat16; attention runs the kernels' torch path in float32, whole
+prompts at once, blocks of 64. Kept: the share of visible (query block, key block) pairs. The texts are ClapNQ passages
+for the chat model and modules of Python's library for the coder. A row is one model, length, method and budget; values
+are means over runs, differences are to dense of the same run. Passes are kept in a file: the same command goes on.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from benchmarks.cascade.long_table import Line, write
+from benchmarks.sparse.attention import Subject, load, watching
+from benchmarks.sparse.methods import Cache, Method, by_blocks, by_share, everything, kept_share
+from benchmarks.sparse.recall import recalled
+from benchmarks.sparse.texts import code, hidden, prose, runs_of
+from headrace.models.store.store import Store
+from headrace.router.training.corpus import data_dir
+
+HERE: Final = Path(__file__).parent
+RESULT: Final = HERE / "results" / "sparse_quality.csv"
+RUN: Final = HERE.parent / ".run" / "sparse_quality.jsonl"
+SMALL, CODER = "smollm2-135m-instruct-int8", "qwen2.5-coder-0.5b-instruct-int8"
+LENGTHS: Final = {SMALL: ((2048, 2), (4096, 1), (8192, 1)), CODER: ((2048, 1), (4096, 1))}
+NEEDLES: Final = {SMALL: (2048, 4096), CODER: (2048, 4096)}
+BUDGETS: Final = (4, 8, 16, 32)
+LONG: Final = 8192
+LONG_BUDGETS: Final = (16, 32, 64)
+NEEDLE_BUDGETS: Final = (8, 16)
+SHARES: Final = (0.5, 0.8, 0.95)
+LAYER_BUDGET: Final = 8
+LAYER_LENGTH: Final = 2048
+SPACING: Final = 96
+
+Row = dict[str, Any]
+
+
+def methods(budgets: Sequence[int], shares: Sequence[float]) -> list[Method]:
+    """Return every method with every budget, dense first."""
+    return [everything(), *(one for budget in budgets for one in by_blocks(budget)), *map(by_share, shares)]
+
+
+def loss(logits: torch.Tensor, tokens: Sequence[int]) -> float:
+    """Return the mean negative log-likelihood of the tokens in nats, the first left out. logits: [T, V]."""
+    return float(torch.nn.functional.cross_entropy(logits[:-1], torch.tensor(tokens[1:])))
+
+
+def found(logits: torch.Tensor, tokens: Sequence[int], places: range) -> bool:
+    """Tell whether greedy decoding would have given the tokens at these places."""
+    return all(int(logits[place - 1].argmax()) == tokens[place] for place in places)
+
+
+def perplexity(subject: Subject, tokens: list[int], method: Method) -> Row:
+    """Return the loss of one run."""
+    value = loss(subject.scores(tokens, method), tokens)
+    return {"loss_nats": value, "kept_percent": 100 * subject.kept}
+
+
+def needles(subject: Subject, filler: list[int], method: Method) -> Row:
+    """Return the share of needles found in one context."""
+    tokens, hid = hidden(filler, subject.tokenizer, spacing=SPACING)
+    logits = subject.scores(tokens, method)
+    hits = [found(logits, tokens, one.answer) for one in hid]
+    return {
+        "found_percent": 100 * sum(hits) / len(hits),
+        "found_at_depth": {f"{one.depth:.2f}": hit for one, hit in zip(hid, hits, strict=True)},
+        "kept_percent": 100 * subject.kept,
+    }
+
+
+def recall(subject: Subject, tokens: list[int], several: Sequence[Method]) -> dict[str, Row]:
+    """Return for each method the share of a dense pass's attention that it would keep, mean over layers."""
+    seen: dict[str, list[tuple[float, float, float]]] = {_key(one): [] for one in several}
+
+    def watch(_: int, q: torch.Tensor, cache: Cache) -> None:
+        for one in several:
+            lists = one.choose(q, cache)
+            seen[_key(one)].append((*recalled(q, cache, lists), kept_share(lists, cache)))
+
+    with watching(subject, watch):
+        subject.scores(tokens, everything())
+    columns = ("mass_percent", "best_lists_percent", "kept_percent")
+    return {
+        key: {
+            name: 100 * sum(column) / len(column) for name, column in zip(columns, zip(*rows, strict=True), strict=True)
+        }
+        for key, rows in seen.items()
+    }
+
+
+def _key(method: Method) -> str:
+    return f"{method.name}|{method.budget:g}"
+
+
+class Kept:
+    """The rows of a run by their key, appended to a file as they are made."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self._path = path
+        self.rows: dict[str, Row] = {row["key"]: row for row in map(json.loads, lines)}
+
+    def make(self, key: str, what: Callable[[], Row]) -> Row:
+        """Return the row of a key, made only if it is not there."""
+        if key not in self.rows:
+            self.rows[key] = {"key": key, **what()}
+            with self._path.open("a", encoding="utf-8") as sink:
+                sink.write(json.dumps(self.rows[key]) + "\n")
+            sys.stdout.write(f"{key}: {self.rows[key]}\n")
+            sys.stdout.flush()
+        return self.rows[key]
+
+
+def run(subject: Subject, kept: Kept, data: Path) -> Iterator[Line]:
+    """Measure one model, and yield its lines."""
+    texts = (lambda: prose(data)) if subject.name == SMALL else code
+    for length, count in LENGTHS[subject.name]:
+        runs = runs_of(texts(), subject.tokenizer, length=length, count=count)
+        yield from _perplexities(subject, kept, runs)
+    for length in NEEDLES[subject.name]:
+        (filler,) = runs_of(texts(), subject.tokenizer, length=length, count=1)
+        for one in methods(NEEDLE_BUDGETS, SHARES):
+            key = f"{subject.name}|needles {length}|{_key(one)}"
+            row = kept.make(key, lambda one=one, filler=filler: needles(subject, filler, one))
+            for figure in ("found_percent", "kept_percent"):
+                yield Line.plain(
+                    (f"{subject.name} needles {length}", one.name, f"{one.budget:g}", figure), row[figure], 8
+                )
+    (tokens,) = runs_of(texts(), subject.tokenizer, length=LAYER_LENGTH, count=1)
+    yield from _recalls(subject, kept, tokens)
+    yield from _layers(subject, kept, tokens)
+
+
+def _perplexities(subject: Subject, kept: Kept, runs: list[list[int]]) -> Iterator[Line]:
+    length = len(runs[0])
+    dense: list[float] = []
+    for one in methods(LONG_BUDGETS if length >= LONG else BUDGETS, () if length >= LONG else SHARES):
+        rows = [
+            kept.make(
+                f"{subject.name}|loss {length} run {place}|{_key(one)}",
+                lambda one=one, tokens=tokens: perplexity(subject, tokens, one),
+            )
+            for place, tokens in enumerate(runs)
+        ]
+        losses = [row["loss_nats"] for row in rows]
+        dense = dense or losses
+        figures = {
+            "loss_nats": losses,
+            "loss_minus_dense_nats": [mine - its for mine, its in zip(losses, dense, strict=True)],
+            "kept_percent": [row["kept_percent"] for row in rows],
+        }
+        for figure, values in figures.items():
+            place = (f"{subject.name} loss {length}", one.name, f"{one.budget:g}", figure)
+            yield Line.plain(place, sum(values) / len(values), len(runs))
+
+
+def _recalls(subject: Subject, kept: Kept, tokens: list[int]) -> Iterator[Line]:
+    several = methods(BUDGETS, SHARES)[1:]
+    row = kept.make(f"{subject.name}|recall {len(tokens)}", lambda: {"methods": recall(subject, tokens, several)})
+    for one in several:
+        for figure, value in row["methods"][_key(one)].items():
+            yield Line.plain((f"{subject.name} recall {len(tokens)}", one.name, f"{one.budget:g}", figure), value, 1)
+
+
+def _layers(subject: Subject, kept: Kept, tokens: list[int]) -> Iterator[Line]:
+    """Yield what each layer alone loses when it alone is sparse."""
+    method = next(one for one in by_blocks(LAYER_BUDGET) if one.name == "top-k of means")
+    dense = kept.make(f"{subject.name}|layer none", lambda: perplexity(subject, tokens, everything()))
+    for layer in range(subject.model.config.num_hidden_layers):
+        row = kept.make(
+            f"{subject.name}|layer {layer}",
+            lambda layer=layer: {"loss_nats": loss(subject.scores(tokens, method, frozenset({layer})), tokens)},
+        )
+        place = (f"{subject.name} one sparse layer {len(tokens)}", method.name, str(layer), "loss_minus_dense_nats")
+        yield Line.plain(place, row["loss_nats"] - dense["loss_nats"], 1)
+
+
+def main() -> None:
+    """Measure what is missing, write the result file and print it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--models", nargs="+", default=[SMALL, CODER], choices=[SMALL, CODER])
+    parser.add_argument("--data", type=Path, help="shared data (default: HEADRACE_DATA_DIR)")
+    parser.add_argument("--run", type=Path, default=RUN, help="passes of the run; the same command goes on from them")
+    args = parser.parse_args()
+    kept, data, store = Kept(args.run), args.data or data_dir(), Store()
+    lines = [line for name in args.models for line in run(load(store.path(name), name), kept, data)]
+    write(RESULT, lines, ("torch", "transformers"))
+    for line in lines:
+        print(" | ".join(line.cells()))
+
+
+if __name__ == "__main__":
+    main()
