@@ -1,4 +1,4 @@
-"""`python -m headrace.kernels.inspect`: the generated code of every kernel, with no GPU; `--check` holds the budgets."""
+"""`python -m headrace.kernels.inspect`: what every kernel compiles to, with no GPU; `--check` holds the budgets."""
 
 import argparse
 import os

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from headrace.kernels.inspect.facts import Counts
-from headrace.kernels.inspect.load_lines import Lines
+from headrace.kernels.inspect.load_lines import Loads
 from headrace.kernels.inspect.sass import WIDE_BYTES, Resources
 
 _FILE: Final = re.compile(r'^\s*\.file\s+(\d+)\s+"([^"]+)"(?:\s+"([^"]+)")?')
@@ -24,8 +24,8 @@ def resources(text: str) -> Resources:
     )
 
 
-def count(listing: str, weight_lines: Lines) -> Counts:
-    """Count a listing; loads on `weight_lines` are those of weights or KV."""
+def count(listing: str, loads: Loads) -> Counts:
+    """Count a listing; `loads` says which are of weights or KV."""
     found = dict.fromkeys(Counts.__dataclass_fields__, 0)
     files: dict[str, str] = {}
     place = ("", 0)
@@ -40,7 +40,9 @@ def count(listing: str, weight_lines: Lines) -> Counts:
             found["barriers"] += bool(re.match(r"\s*s_barrier", line))
             found["spills"] += bool(re.match(r"\s*scratch_(load|store)", line))
             width = load_bytes(line)
-            for prefix in ["load_bytes"] + ["weight_bytes"] * (place in weight_lines):
+            if not width:
+                continue
+            for prefix in ["load_bytes"] + ["weight_bytes"] * (loads.is_weight(place)):
                 found[prefix] += width
                 found[f"{prefix}_wide"] += width if width >= WIDE_BYTES else 0
     return Counts(**found)

@@ -4,14 +4,15 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from headrace.kernels.inspect import amdgcn, sass
 from headrace.kernels.inspect.facts import Counts, Facts, Whose
-from headrace.kernels.inspect.load_lines import lines_loading
+from headrace.kernels.inspect.load_lines import Loads, loads
 from headrace.kernels.inspect.occupancy import blocks_per_multiprocessor, occupancy
 from headrace.kernels.inspect.variant import Variant
 
+Compiled: TypeAlias = Any  # what Triton returns, which has no types
 ARCHES: Final = ("sm_80", "sm_90", "sm_100", "gfx942")
 FP_FUSION: Final = "TRITON_DEFAULT_FP_FUSION"
 _A_WAVE: Final = 64
@@ -45,9 +46,8 @@ def inspect_variant(variant: Variant, arch: str, whose: Whose = "headrace") -> F
     try:
         built = compile_variant(variant, arch)
     except (CompilationError, OutOfResources, PTXASError, RuntimeError, ValueError, TypeError, AssertionError) as why:
-        return Facts(**known, error=f"{type(why).__name__}: {str(why).strip()[:300]}")
-    lines = lines_loading(variant.kernel, variant.weights)
-    held, counts = _measure(built, arch, lines)
+        return Facts(**known, error=f"{type(why).__name__}: {(str(why).strip().splitlines() or [''])[-1][:300]}")
+    held, counts = _measure(built, arch, loads(variant.kernel, variant.weights))
     shared = int(built.metadata.shared)
     warps = int(built.metadata.num_warps)
     blocks = blocks_per_multiprocessor(arch, registers=held.registers, shared_bytes=shared, num_warps=warps)
@@ -62,7 +62,7 @@ def inspect_variant(variant: Variant, arch: str, whose: Whose = "headrace") -> F
     )
 
 
-def compile_variant(variant: Variant, arch: str) -> Any:
+def compile_variant(variant: Variant, arch: str) -> Compiled:
     """Return Triton's compiled kernel: `.asm` by stage, `.metadata`."""
     import triton  # noqa: PLC0415  (not where nothing is compiled)
     from triton.backends.compiler import GPUTarget  # noqa: PLC0415  (same)
@@ -86,14 +86,14 @@ def compile_variant(variant: Variant, arch: str) -> Any:
     )
 
 
-def _measure(built: Any, arch: str, weight_lines: frozenset[tuple[str, int]]) -> tuple[sass.Resources, Counts]:
+def _measure(built: Compiled, arch: str, found: Loads) -> tuple[sass.Resources, Counts]:
     if arch.startswith("gfx"):
         text = built.asm["amdgcn"]
-        return amdgcn.resources(text), amdgcn.count(text, weight_lines)
+        return amdgcn.resources(text), amdgcn.count(text, found)
     with tempfile.NamedTemporaryFile(suffix=".cubin") as cubin:
         Path(cubin.name).write_bytes(built.asm["cubin"])
         held = sass.resources(_tool("cuobjdump", "-res-usage", cubin.name))
-        return held, sass.count(_tool("nvdisasm", "-c", "-g", cubin.name), weight_lines)
+        return held, sass.count(_tool("nvdisasm", "-c", "-g", cubin.name), found)
 
 
 def _tool(name: str, *arguments: str) -> str:
@@ -101,7 +101,8 @@ def _tool(name: str, *arguments: str) -> str:
     from triton.backends import nvidia  # noqa: PLC0415  (only the worker has it)
 
     path = Path(next(iter(nvidia.__path__))) / "bin" / name
-    return subprocess.run([path, *arguments], check=True, capture_output=True, text=True).stdout
+    done = subprocess.run([path, *arguments], check=True, capture_output=True, text=True)  # noqa: S603  (Triton's own)
+    return done.stdout
 
 
 def _short(value: object) -> str:

@@ -1,7 +1,7 @@
 """Bytes an op asks memory for, counted lane by lane in Triton's interpreter, against the bytes it cannot do without.
 
-`python -m headrace.kernels.inspect.bytes_moved` prints one JSON line a case; it sets TRITON_INTERPRET for itself. What a
-cache would catch is counted every time it is asked for: the ratio is an upper bound of the traffic, not the traffic.
+`measure_apart` runs this module as a process of its own with TRITON_INTERPRET=1, which prints one JSON line a case.
+What a cache would catch is counted every time it is asked for: the ratio is an upper bound of the traffic.
 """
 
 import json
@@ -11,10 +11,13 @@ import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from unittest.mock import patch
 
+from headrace.kernels import dispatch
 from headrace.kernels.inspect.facts import Whose
+
+Handle: TypeAlias = Any  # a value of the interpreter, which has no types
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +57,11 @@ def counting() -> Iterator[Tally]:
     tally = Tally()
     load, store = InterpreterBuilder.create_masked_load, InterpreterBuilder.create_masked_store
 
-    def counted_load(builder: Any, pointers: Any, mask: Any, *others: Any) -> Any:
+    def counted_load(builder: Handle, pointers: Handle, mask: Handle, *others: Handle) -> Handle:
         tally.loaded += _asked(pointers, mask)
         return load(builder, pointers, mask, *others)
 
-    def counted_store(builder: Any, pointers: Any, value: Any, mask: Any, *others: Any) -> Any:
+    def counted_store(builder: Handle, pointers: Handle, value: Handle, mask: Handle, *others: Handle) -> Handle:
         tally.stored += _asked(pointers, mask)
         return store(builder, pointers, value, mask, *others)
 
@@ -70,7 +73,12 @@ def counting() -> Iterator[Tally]:
 
 
 def measure(ops: Collection[str] = ()) -> Iterator[Moved]:
-    """Run the small cases of these ops, all where none is named, and yield what they moved."""
+    """Run the small cases of these ops, all where none is named, and yield what they moved.
+
+    Raises RuntimeError where kernels are not interpreted, because torch's path moves nothing that is counted.
+    """
+    if not dispatch.is_interpreted() or dispatch.mode() != "triton":
+        raise RuntimeError("bytes are counted in the interpreter: set TRITON_INTERPRET=1 and HEADRACE_KERNELS=triton")
     from headrace.kernels.inspect import cases  # noqa: PLC0415  (it imports the ops, which import triton)
 
     for case in cases.counted():
@@ -82,7 +90,7 @@ def measure(ops: Collection[str] = ()) -> Iterator[Moved]:
 
 def measure_apart(ops: Collection[str] = ()) -> list[Moved]:
     """Do the same in a process of its own, where kernels are interpreted."""
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603  (this interpreter, our module)
         [sys.executable, "-P", "-m", "headrace.kernels.inspect.bytes_moved", *ops],
         env=os.environ | {"TRITON_INTERPRET": "1", "HEADRACE_KERNELS": "triton", "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -94,7 +102,7 @@ def measure_apart(ops: Collection[str] = ()) -> list[Moved]:
     return [Moved(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def _asked(pointers: Any, mask: Any) -> int:
+def _asked(pointers: Handle, mask: Handle) -> int:
     import numpy as np  # noqa: PLC0415  (only where kernels are interpreted)
 
     bits = int(pointers.get_element_ty().primitive_bitwidth)

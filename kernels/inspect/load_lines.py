@@ -8,21 +8,44 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
 
-Lines = frozenset[tuple[str, int]]
+Jit: TypeAlias = Any  # a `triton.jit` function, which has no types
+Place = tuple[str, int]
 _LOADS: Final = ("load", "make_tensor_descriptor")
 
 
-def lines_loading(kernel: Any, arguments: frozenset[str]) -> Lines:
-    """Return (file, line) of every load whose address comes from one of `arguments` of a `triton.jit` function."""
-    return frozenset(_lines(kernel, arguments, set()))
+@dataclass(frozen=True, slots=True)
+class Loads:
+    """Where a kernel loads: (file, line) of weights or KV, and of everything else."""
+
+    weights: frozenset[Place]
+    others: frozenset[Place]
+
+    def is_weight(self, place: Place) -> bool:
+        """Tell whether a load that stands at `place` is one of weights.
+
+        The compiler may give a load the line after its own: then the nearest load before it counts.
+        """
+        if place in self.weights or place in self.others:
+            return place in self.weights
+        file, line = place
+        before = [(at, (file, at) in self.weights) for of, at in self.weights | self.others if of == file and at < line]
+        return max(before)[1] if before else False
 
 
-def _lines(kernel: Any, tainted: frozenset[str], seen: set[tuple[str, frozenset[str]]]) -> Iterator[tuple[str, int]]:
+def loads(kernel: Jit, arguments: frozenset[str]) -> Loads:
+    """Return the loads of a `triton.jit` function; weights are those whose address comes from one of `arguments`."""
+    found = set(_lines(kernel, arguments, set()))
+    weights = frozenset(place for place, is_weight in found if is_weight)
+    return Loads(weights, frozenset(place for place, _ in found) - weights)
+
+
+def _lines(kernel: Jit, tainted: frozenset[str], seen: set[tuple[str, frozenset[str]]]) -> Iterator[tuple[Place, bool]]:
     function = kernel.fn
-    mark = (function.__qualname__, tainted)
-    if mark in seen or not tainted:
+    mark = (f"{function.__module__}.{function.__qualname__}", tainted)
+    if mark in seen or function.__module__.startswith("triton."):
         return
     seen.add(mark)
     source, first = inspect.getsourcelines(function)
@@ -30,12 +53,11 @@ def _lines(kernel: Any, tainted: frozenset[str], seen: set[tuple[str, frozenset[
     file = inspect.getsourcefile(function) or ""
     names = _pointers(tree, tainted)
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        given = [*call.args, *(keyword.value for keyword in call.keywords)]
         if _name(call.func) in _LOADS and isinstance(call.func, ast.Attribute):
-            if given and _mentions(call.args[0] if call.args else given[0], names):
-                yield from ((file, first - 1 + line) for line in range(call.lineno, (call.end_lineno or 0) + 1))
-            elif _mentions(call.func.value, names):
-                yield (file, first - 1 + call.lineno)
+            given = [*call.args, *(keyword.value for keyword in call.keywords)][:1]
+            is_weight = any(_mentions(part, names) for part in [*given, call.func.value])
+            for line in range(call.lineno, (call.end_lineno or call.lineno) + 1):
+                yield (file, first - 1 + line), is_weight
         elif isinstance(call.func, ast.Name) and hasattr(function.__globals__.get(call.func.id), "fn"):
             helper = function.__globals__[call.func.id]
             yield from _lines(helper, _passed(helper, call, names), seen)
@@ -56,7 +78,7 @@ def _pointers(tree: ast.AST, given: frozenset[str]) -> frozenset[str]:
 
 
 def _mentions(expression: ast.AST, names: frozenset[str]) -> bool:
-    """Tell whether an address is made from one of `names`; what a call returns is data, unless it makes a descriptor."""
+    """Tell whether an address is made from one of `names`; what a call returns is data, unless it only recasts."""
     if isinstance(expression, ast.Name):
         return expression.id in names
     if isinstance(expression, ast.Call):
@@ -70,7 +92,7 @@ def _mentions(expression: ast.AST, names: frozenset[str]) -> bool:
     return any(_mentions(child, names) for child in ast.iter_child_nodes(expression))
 
 
-def _passed(helper: Any, call: ast.Call, names: frozenset[str]) -> frozenset[str]:
+def _passed(helper: Jit, call: ast.Call, names: frozenset[str]) -> frozenset[str]:
     parameters = list(inspect.signature(helper.fn).parameters)
     given: Mapping[str, ast.expr] = {
         **dict(zip(parameters, call.args, strict=False)),

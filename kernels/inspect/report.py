@@ -11,16 +11,14 @@ from headrace.kernels.inspect.facts import Facts
 from headrace.kernels.inspect.roofline import Work
 
 LABEL: Final = "predicted, not timed"
-COLUMNS: Final = (
-    "op", "whose", "arch", "role", "shape", "tile", "warps", "stages", "registers", "spill_bytes", "shared_bytes",
-    "blocks_per_sm", "occupancy", "async_matrix", "matrix", "wide_share", "shuffles", "barriers", "beside_vllm", "error",
-    "basis",
+MEASURES: Final = (
+    "warps", "stages", "registers", "spill_bytes", "shared_bytes", "blocks_per_sm", "occupancy", "async_matrix",
+    "matrix", "wide_share", "shuffles", "barriers", "beside_vllm", "error",
 )  # fmt: skip
 PRINTED: Final = (
     "op", "whose", "arch", "role", "shape", "warps", "registers", "spill_bytes", "shared_bytes", "occupancy",
     "async_matrix", "matrix", "wide_share", "shuffles", "barriers",
 )  # fmt: skip
-REPLACES: Final = {"moe_gemm": "moe_gemm", "sparse_prefill": "sparse_prefill", "sparse_decode": "sparse_decode"}
 
 
 def rows(facts: Iterable[Facts]) -> list[dict[str, Any]]:
@@ -73,7 +71,7 @@ def write_csv(facts: Iterable[Facts], moved: Iterable[Moved], works: Iterable[Wo
     writer.writerow(("kind", "op", "whose", "arch", "role", "shape", "tile", "measure", "value", "basis"))
     for row in rows(facts):
         head = ("kernel", row["op"], row["whose"], row["arch"], row["role"], row["shape"], row["tile"])
-        for measure in COLUMNS[6:-1]:
+        for measure in MEASURES:
             if row[measure] != "":
                 writer.writerow((*head, measure, row[measure], LABEL))
     for one in moved:
@@ -102,18 +100,29 @@ def document(facts: Iterable[Facts], moved: Iterable[Moved], works: Iterable[Wor
 
 def _row(one: Facts, verdict: str) -> dict[str, Any]:
     share = one.wide_share
-    return dict(
-        zip(
-            COLUMNS,
-            (
-                one.op, one.whose, one.arch, one.role, one.shape, one.tile, one.num_warps, one.num_stages, one.registers,
-                one.spill_bytes, one.shared_bytes, one.ctas_per_sm, round(one.occupancy, 3), one.counts.async_matrix,
-                one.counts.matrix, "" if share is None else round(share, 3), one.counts.shuffles, one.counts.barriers,
-                verdict, one.error, LABEL,
-            ),
-            strict=True,
-        )
-    )  # fmt: skip
+    return {
+        "op": one.op,
+        "whose": one.whose,
+        "arch": one.arch,
+        "role": one.role,
+        "shape": one.shape,
+        "tile": one.tile,
+        "warps": one.num_warps,
+        "stages": one.num_stages,
+        "registers": one.registers,
+        "spill_bytes": one.spill_bytes,
+        "shared_bytes": one.shared_bytes,
+        "blocks_per_sm": one.ctas_per_sm,
+        "occupancy": round(one.occupancy, 3),
+        "async_matrix": one.counts.async_matrix,
+        "matrix": one.counts.matrix,
+        "wide_share": "" if share is None else round(share, 3),
+        "shuffles": one.counts.shuffles,
+        "barriers": one.counts.barriers,
+        "beside_vllm": verdict,
+        "error": one.error,
+        "basis": LABEL,
+    }
 
 
 def _unit(one: Facts) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from headrace.kernels.inspect.facts import Counts
-from headrace.kernels.inspect.load_lines import Lines
+from headrace.kernels.inspect.load_lines import Loads
 
 WIDE_BYTES: Final = 16
 _LINE: Final = re.compile(r'//## File "([^"]+)", line (\d+)')
@@ -34,8 +34,8 @@ def resources(text: str) -> Resources:
     return Resources(*(int(each) for each in found.groups()))
 
 
-def count(listing: str, weight_lines: Lines) -> Counts:
-    """Count a listing; loads on `weight_lines` are those of weights or KV, and a bulk copy (TMA) counts as wide."""
+def count(listing: str, loads: Loads) -> Counts:
+    """Count a listing; `loads` says which are of weights or KV, and a bulk copy (TMA) counts as wide."""
     found = dict.fromkeys(Counts.__dataclass_fields__, 0)
     place = ("", 0)
     for line in listing.splitlines():
@@ -49,7 +49,9 @@ def count(listing: str, weight_lines: Lines) -> Counts:
         for word, holds in _classes(opcode).items():
             found[word] += holds
         width = load_bytes(opcode)
-        for prefix in ["load_bytes"] + ["weight_bytes"] * (place in weight_lines):
+        if not width:
+            continue
+        for prefix in ["load_bytes"] + ["weight_bytes"] * (loads.is_weight(place)):
             found[prefix] += width
             found[f"{prefix}_wide"] += width if width >= WIDE_BYTES else 0
     return Counts(**found)
@@ -64,7 +66,7 @@ def load_bytes(opcode: str) -> int:
 
 
 def _classes(opcode: str) -> dict[str, bool]:
-    name = opcode.split(".")[0]
+    name = opcode.split(".", maxsplit=1)[0]
     return {
         "async_matrix": bool(_ASYNC.match(opcode)),
         "matrix": bool(_MATRIX.match(opcode)),

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final, TextIO
 
 from headrace.kernels.inspect import aot, catalogue
-from headrace.kernels.inspect.facts import Facts, from_json, to_json
+from headrace.kernels.inspect.facts import Facts, Whose, from_json, to_json
+from headrace.kernels.inspect.variant import Variant
 
 HIDDEN: Final = ("TRITON_INTERPRET",)
 CACHE: Final = "TRITON_CACHE_DIR"
@@ -56,7 +57,7 @@ def serve(request: Request, out: TextIO) -> None:
             out.flush()
 
 
-def _wanted(request: Request) -> Iterator[tuple[aot.Variant, str, aot.Whose]]:
+def _wanted(request: Request) -> Iterator[tuple[Variant, str, Whose]]:
     for arch in request.arches:
         for variant in catalogue.variants(arch, request.ops, request.modules):
             yield variant, arch, "headrace"
