@@ -39,13 +39,15 @@ def moe_align(ids: torch.Tensor, num_experts: int, block_m: int) -> tuple[torch.
             f" wanted at most {_MOST_SLOTS}: split the tokens"
         )
     check_range("ids", ids, -1, num_experts - 1)
-    return _moe_align(ids, num_experts, block_m)
+    lists: tuple[torch.Tensor, torch.Tensor, torch.Tensor] = _moe_align(ids, num_experts, block_m)
+    return lists
 
 
 def max_blocks(places: int, num_experts: int, block_m: int) -> int:
-    """Return how many blocks `places` ids can take at most, and 1 for none, so that block_m can be told from the lists."""
-    used = torch.sym_min(places, num_experts)
-    return torch.sym_max(1, (places + used * (block_m - 1)) // block_m)
+    """Return how many blocks `places` ids can take at most; 1 for none, so that the lists still tell block_m."""
+    used: int = torch.sym_min(places, num_experts)  # type: ignore[no-untyped-call]
+    most: int = torch.sym_max(1, (places + used * (block_m - 1)) // block_m)  # type: ignore[no-untyped-call]
+    return most
 
 
 def unsupported_reason(num_experts: int) -> str | None:

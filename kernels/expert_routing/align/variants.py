@@ -9,8 +9,8 @@ from headrace.kernels import tuned
 from headrace.kernels.expert_routing.align import _kernel
 from headrace.kernels.inspect.variant import Variant
 
-# Experts and rows of a block: few and small, what most models have, and the most.
-_SHAPES: Final = ((8, 16), (60, 16), (128, 16), (256, 64), (512, 128))
+# Experts and rows of a block: decode with an odd number of experts, prefill, and the most of both.
+_SHAPES: Final = ((60, 16), (128, 64), (512, 128))
 _POINTERS: Final = frozenset({
     "ids_ptr", "sorted_ptr", "owner_ptr", "num_post_ptr", "counts_ptr", "before_ptr", "totals_ptr",
 })  # fmt: skip

@@ -16,7 +16,6 @@ __all__ = ["MAX_EXPERTS", "MAX_TOP_K", "Scoring", "moe_gate", "unsupported_reaso
 Scoring = Literal["softmax", "sigmoid"]
 MAX_EXPERTS: Final = 512
 MAX_TOP_K: Final = 16
-_MAX_COLUMNS: Final = 1024
 _SCORINGS: Final = ("softmax", "sigmoid")
 _FLOATS: Final = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -39,48 +38,67 @@ def moe_gate(
     best with a bias, by its best without. Equal ones: the lower id first. A NaN or -inf logit is an absent expert: it
     comes last, with weight 0. Raises ValueError and TypeError for what does not fit together.
     """
-    _check(logits, top_k, scoring, bias, num_groups, topk_groups)
-    return _moe_gate(logits, top_k, scoring, bias, num_groups, topk_groups, renormalize, float(scale))
+    _check(logits, top_k, scoring=scoring, bias=bias, num_groups=num_groups, topk_groups=topk_groups)
+    chosen: tuple[torch.Tensor, torch.Tensor] = _moe_gate(
+        logits,
+        top_k,
+        bias,
+        scoring=scoring,
+        num_groups=num_groups,
+        topk_groups=topk_groups,
+        renormalize=renormalize,
+        scale=float(scale),
+    )
+    return chosen
 
 
-def unsupported_reason(experts: int, top_k: int, num_groups: int) -> str | None:
+def unsupported_reason(experts: int, top_k: int) -> str | None:
     """Return why the kernel cannot take this shape, in a word that lasts, or None where it can."""
     if experts > MAX_EXPERTS:
         return "experts"
-    if top_k > MAX_TOP_K:
-        return "top-k"
-    columns = _power_of_2(num_groups) * _power_of_2(experts // num_groups)
-    return "groups" if columns > _MAX_COLUMNS else None
+    return "top-k" if top_k > MAX_TOP_K else None
 
 
 @torch.library.custom_op("headrace::moe_gate", mutates_args=())
 def _moe_gate(
     logits: torch.Tensor,
     top_k: int,
-    scoring: str,
     bias: torch.Tensor | None,
+    *,
+    scoring: str,
     num_groups: int,
     topk_groups: int,
-    renormalize: bool,  # noqa: FBT001  (an operator's schema has no keyword-only way to pass it cheaply)
+    renormalize: bool,
     scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    reason = unsupported_reason(logits.shape[1], top_k, num_groups)
-    if not dispatch.uses_triton("moe_gate", logits.device, reason):
-        return _torch.gate(logits, top_k, scoring, bias, num_groups, topk_groups, renormalize, scale)
-    from headrace.kernels.expert_routing.gate import _kernel  # noqa: PLC0415  (triton only where it runs)
+    reason = unsupported_reason(logits.shape[1], top_k)
+    gate = _torch.gate
+    if dispatch.uses_triton("moe_gate", logits.device, reason):
+        from headrace.kernels.expert_routing.gate import _kernel  # noqa: PLC0415  (triton only where it runs)
 
-    return _kernel.gate(logits, top_k, scoring, bias, num_groups, topk_groups, renormalize, scale)
+        gate = _kernel.gate
+    return gate(
+        logits,
+        top_k,
+        bias,
+        scoring=scoring,
+        num_groups=num_groups,
+        topk_groups=topk_groups,
+        renormalize=renormalize,
+        scale=scale,
+    )
 
 
 @_moe_gate.register_fake
 def _(
     logits: torch.Tensor,
     top_k: int,
-    scoring: str,
     bias: torch.Tensor | None,
+    *,
+    scoring: str,
     num_groups: int,
     topk_groups: int,
-    renormalize: bool,  # noqa: FBT001  (as above)
+    renormalize: bool,
     scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     del scoring, bias, num_groups, topk_groups, renormalize, scale
@@ -89,7 +107,7 @@ def _(
 
 
 def _check(
-    logits: torch.Tensor, top_k: int, scoring: str, bias: torch.Tensor | None, num_groups: int, topk_groups: int
+    logits: torch.Tensor, top_k: int, *, scoring: str, bias: torch.Tensor | None, num_groups: int, topk_groups: int
 ) -> None:
     check_shape("logits", logits, "T", "E")
     check_dtype("logits", logits, *_FLOATS)
@@ -106,8 +124,6 @@ def _check(
         raise ValueError(f"topk_groups={topk_groups}; wanted 1..{num_groups}, the number of groups")
     open_to_choice = experts // num_groups * topk_groups
     if not 1 <= top_k <= open_to_choice:
-        raise ValueError(f"top_k={top_k}; wanted 1..{open_to_choice}, the experts of {topk_groups} of {num_groups} groups")
-
-
-def _power_of_2(size: int) -> int:
-    return 1 << (size - 1).bit_length()
+        raise ValueError(
+            f"top_k={top_k}; wanted 1..{open_to_choice}, the experts of {topk_groups} of {num_groups} groups"
+        )

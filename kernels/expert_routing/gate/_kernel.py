@@ -19,11 +19,12 @@ _EPSILON = tl.constexpr(1e-20)
 def gate(
     logits: torch.Tensor,
     top_k: int,
-    scoring: str,
     bias: torch.Tensor | None,
+    *,
+    scoring: str,
     num_groups: int,
     topk_groups: int,
-    renormalize: bool,  # noqa: FBT001  (the operator's own order of arguments)
+    renormalize: bool,
     scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Launch the kernel; see `moe_gate`."""
@@ -33,7 +34,15 @@ def gate(
     if not tokens:
         return weights, ids
     row = tuned.choose("moe_gate", tuned.arch(logits.device), t=tokens)
-    constants = constants_of(experts, top_k, scoring, bias is not None, num_groups, topk_groups, renormalize)
+    constants = constants_of(
+        experts,
+        top_k,
+        scoring=scoring,
+        has_bias=bias is not None,
+        num_groups=num_groups,
+        topk_groups=topk_groups,
+        renormalize=renormalize,
+    )
     with torch.cuda.device_of(logits):
         gate_kernel[(triton.cdiv(tokens, row["block_t"]),)](
             logits,
@@ -54,11 +63,12 @@ def gate(
 def constants_of(
     experts: int,
     top_k: int,
+    *,
     scoring: str,
-    has_bias: bool,  # noqa: FBT001  (claims about the call, in the operator's order)
+    has_bias: bool,
     num_groups: int,
     topk_groups: int,
-    renormalize: bool,  # noqa: FBT001  (same)
+    renormalize: bool,
 ) -> dict[str, int | bool]:
     """Return the compile-time constants of a call, all but the tile's."""
     size = experts // num_groups
@@ -123,14 +133,8 @@ def gate_kernel(
         is_open = _open_groups(choice, is_expert, group, GROUP_SIZE, OPEN_GROUPS, HAS_BIAS, BLOCK_G, BLOCK_S)
         key = tl.where(is_open, key, _INT_MIN)
 
-    # Take out the best, the lower id of equal ones, TOP_K times. A real key is never _INT_MIN.
     place = tl.arange(0, BLOCK_K)
-    ids = tl.zeros([BLOCK_T, BLOCK_K], tl.int32)
-    for turn in range(TOP_K):
-        best = tl.max(key, 1)
-        chosen = tl.min(tl.where(key == best[:, None], expert[None, :], _INT_MAX), 1)
-        ids = tl.where(place[None, :] == turn, chosen[:, None], ids)
-        key = tl.where(expert[None, :] == chosen[:, None], _INT_MIN, key)
+    ids = _take_best(key, expert, place, TOP_K, BLOCK_T, BLOCK_K)
 
     out_mask = is_token[:, None] & (place < TOP_K)[None, :]
     picked = _present(tl.load(row_ptr + ids, mask=out_mask, other=float("-inf")))  # [BLOCK_T, BLOCK_K]
@@ -148,7 +152,7 @@ def gate_kernel(
 def _present(x):
     # As float32: NaN is an absent expert, +inf the largest number, so that no inf - inf follows.
     x = x.to(tl.float32)
-    return tl.where(x == x, tl.minimum(x, _LARGEST), float("-inf"))
+    return tl.where(x == x, tl.minimum(x, _LARGEST), float("-inf"))  # noqa: PLR0124  (false for NaN only)
 
 
 @triton.jit
@@ -170,9 +174,21 @@ def _score(x, top, total, SIGMOID: tl.constexpr):
 @triton.jit
 def _key(value):
     # int32 that orders as float32 does; NaN as -inf, both zeros alike.
-    value = tl.where(value == value, value, float("-inf"))
+    value = tl.where(value == value, value, float("-inf"))  # noqa: PLR0124  (false for NaN only)
     bits = tl.where(value == 0.0, 0.0, value).to(tl.int32, bitcast=True)
     return bits ^ ((bits >> 31) & 0x7FFFFFFF)
+
+
+@triton.jit
+def _take_best(key, expert, place, TOP_K: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_K: tl.constexpr):
+    # The ids of the TOP_K greatest keys, the lower of equal ones first: [BLOCK_T, BLOCK_K]. No real key is _INT_MIN.
+    ids = tl.zeros([BLOCK_T, BLOCK_K], tl.int32)
+    for turn in range(TOP_K):
+        best = tl.max(key, 1)
+        chosen = tl.min(tl.where(key == best[:, None], expert[None, :], _INT_MAX), 1)
+        ids = tl.where(place[None, :] == turn, chosen[:, None], ids)
+        key = tl.where(expert[None, :] == chosen[:, None], _INT_MIN, key)
+    return ids
 
 
 @triton.jit
@@ -196,7 +212,7 @@ def _open_groups(
         worth += tl.max(tl.where(place == first[:, :, None], float("-inf"), grouped), 2)
     worth_key = tl.broadcast_to(_key(worth)[:, :, None], [BLOCK_T, BLOCK_G, BLOCK_S])
     worth_key = tl.where(is_expert[None, :], tl.reshape(worth_key, [BLOCK_T, BLOCK_G * BLOCK_S]), _INT_MIN)
-    is_open = worth_key != worth_key
+    is_open = tl.full([BLOCK_T, BLOCK_G * BLOCK_S], 0, tl.int1)
     for _ in range(OPEN_GROUPS):
         best = tl.max(worth_key, 1)
         chosen = tl.min(tl.where(worth_key == best[:, None], group[None, :], BLOCK_G), 1)

@@ -17,11 +17,12 @@ _NOWHERE: Final = torch.iinfo(torch.int64).min
 def gate(
     logits: torch.Tensor,
     top_k: int,
-    scoring: str,
     bias: torch.Tensor | None,
+    *,
+    scoring: str,
     num_groups: int,
     topk_groups: int,
-    renormalize: bool,  # noqa: FBT001  (the operator's own order of arguments)
+    renormalize: bool,
     scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return float32 weights and int32 ids [T, top_k]; see `moe_gate`."""

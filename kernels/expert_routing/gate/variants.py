@@ -28,10 +28,8 @@ _ROUTERS: Final = (
     _Router("8 experts, 2 of them", "bf16", 8, 2),
     _Router("60 experts, 4 of them, not renormalised", "bf16", 60, 4, renormalize=False),
     _Router("128 experts, 8 of them", "bf16", 128, 8),
-    _Router("128 experts, 8 of them", "fp32", 128, 8),
     _Router("160 experts, 6 of 3 of 8 groups, not renormalised", "fp32", 160, 6, "softmax", None, 8, 3, False),  # noqa: FBT003  (a row of a table)
     _Router("256 experts, 8 of 4 of 8 groups, sigmoid and bias", "fp32", 256, 8, "sigmoid", "fp32", 8, 4),
-    _Router("256 experts, 8 of 4 of 8 groups, sigmoid and bias", "bf16", 256, 8, "sigmoid", "fp32", 8, 4),
     _Router("384 experts, 8 of them, sigmoid and bias", "fp32", 384, 8, "sigmoid", "fp32"),
     _Router("512 experts, 10 of them", "bf16", 512, 10),
     _Router("512 experts, 16 of them, softmax and bias", "fp32", 512, 16, "softmax", "bf16"),
@@ -47,11 +45,11 @@ def _variant(router: _Router, row: Mapping[str, int]) -> Variant:
     constants = _kernel.constants_of(
         router.experts,
         router.top_k,
-        router.scoring,
-        router.bias is not None,
-        router.num_groups,
-        router.topk_groups,
-        router.renormalize,
+        scoring=router.scoring,
+        has_bias=router.bias is not None,
+        num_groups=router.num_groups,
+        topk_groups=router.topk_groups,
+        renormalize=router.renormalize,
     )
     types = {
         "logits_ptr": f"*{router.dtype}",
