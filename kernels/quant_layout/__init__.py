@@ -44,7 +44,7 @@ class ExpertQuant:
     w2_zp: torch.Tensor | None = None
 
 
-def weight_bits(w: torch.Tensor, k: int) -> int:
+def weight_bits(w: torch.Tensor, k: int, name: str = "w") -> int:
     """Return 4, 8 or the width of a float: what a weight of `w` [..., N, K or K / 2] takes, by its type and last axis.
 
     Raises ValueError where the last axis fits neither.
@@ -55,7 +55,7 @@ def weight_bits(w: torch.Tensor, k: int) -> int:
     if stored == k:
         return BYTE_BITS if w.dtype in {torch.int8, torch.uint8} else 8 * w.element_size()
     halved = f" or {k // 2} (two int4 a byte)" if w.dtype == torch.uint8 and k % 2 == 0 else ""
-    raise ValueError(f"w has {stored} values a row and dtype {w.dtype}; wanted {k}{halved}")
+    raise ValueError(f"{name} has {stored} values a row and dtype {w.dtype}; wanted {k}{halved}")
 
 
 def restore(

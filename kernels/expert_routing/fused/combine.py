@@ -38,6 +38,6 @@ def _in_torch(each: torch.Tensor, w: torch.Tensor, ids: torch.Tensor) -> torch.T
     absent = ids < 0
     total = torch.zeros((tokens, each.shape[1]), dtype=torch.float32, device=each.device)
     for j in range(top_k):
-        row = rows[:, j].to(torch.float32).masked_fill(absent[:, j : j + 1], 0.0)
-        total.addcmul_(row, w[:, j : j + 1].masked_fill(absent[:, j : j + 1], 0.0))
+        row = rows[:, j].to(torch.float32) * w[:, j : j + 1]
+        total += row.masked_fill_(absent[:, j : j + 1], 0.0)
     return total.to(each.dtype)

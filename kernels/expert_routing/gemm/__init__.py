@@ -67,7 +67,7 @@ def check(
     checking.check_shape(name, w, "E", "N", "K or K / 2")
     checking.check_dtype(name, w, a.dtype, *INTEGERS)
     n, k = w.shape[1], a.shape[1]
-    bits = weight_bits(w, k)
+    bits = weight_bits(w, k, name)
     if swiglu and n % 2:
         raise ValueError(f"{name} has {n} rows; swiglu takes two halves, so the number must be even")
     checking.check_last_contiguous(a=a, scale=scale, zp=zp, **{name: w})

@@ -1,12 +1,18 @@
 """Experts' inputs for tests: random routings and weights, and the alignment, written plainly from its contract."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Final
+from unittest.mock import patch
 
 import torch
 
 from headrace.kernels.quant_layout import round_groups
+from tests.support.kernels.canaries import Guarded, guarded
 
 Align = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+_NEW_EMPTY: Final = torch.Tensor.new_empty
 
 
 def align(ids: torch.Tensor, experts: int, block_m: int, *, spare_blocks: int = 0) -> Align:
@@ -66,3 +72,31 @@ def experts_of(
 def randn(shape: tuple[int, ...], dtype: torch.dtype, *, seed: int = 0) -> torch.Tensor:
     """Return normal values that depend on the seed alone."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+@contextmanager
+def outputs_guarded() -> Iterator[list[Guarded]]:
+    """Guard what `new_empty` and `new_zeros` of two axes give meanwhile, NaN or zeros, and check all at the end.
+
+    Narrower than `allocations_guarded`: the interpreter makes an empty tensor an argument and then points it elsewhere.
+    """
+    made: list[Guarded] = []
+
+    def allocate(like: torch.Tensor, shape: Any, fill: float, **how: Any) -> torch.Tensor:
+        if not isinstance(shape, tuple) or len(shape) != 2 or 0 in shape or how:
+            return _NEW_EMPTY(like, shape, **how).fill_(fill)
+        made.append(guarded(shape, like.dtype, fill))
+        return made[-1].tensor
+
+    def empty(like: torch.Tensor, shape: Any, **how: Any) -> torch.Tensor:
+        return (
+            allocate(like, shape, float("nan"), **how) if isinstance(shape, tuple) else _NEW_EMPTY(like, shape, **how)
+        )
+
+    def zeros(like: torch.Tensor, shape: Any, **how: Any) -> torch.Tensor:
+        return allocate(like, shape, 0.0, **how)
+
+    with patch.object(torch.Tensor, "new_empty", empty), patch.object(torch.Tensor, "new_zeros", zeros):
+        yield made
+    for one in made:
+        one.check()

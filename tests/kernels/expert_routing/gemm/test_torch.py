@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from headrace.kernels.expert_routing.gemm import _torch
+from headrace.kernels.expert_routing.gemm.launch import Product
+from tests.kernels.expert_routing.gemm import cases
+from tests.kernels.expert_routing.gemm.cases import Case
+from tests.support.kernels.tolerance import close
+
+pytestmark = pytest.mark.engine_env
+
+
+@pytest.mark.parametrize("case", cases.some(), ids=str)
+def test_by_block_and_by_expert_are_the_same_rows(case: Case) -> None:
+    experts, align = case.weights(), case.align()
+    product = Product(case.a(), experts.w, experts.scale, experts.zp, case.top_k, case.mul_weight(), case.swiglu)
+    columns = case.n // 2 if case.swiglu else case.n
+    by_expert, by_block = (torch.full((case.tokens * case.top_k, columns), 3.0, dtype=case.dtype) for _ in range(2))
+    _torch.by_expert(product, align, by_expert)
+    _torch.by_block(product, align, by_block)
+    close(by_block, by_expert.double(), case.dtype, case.k)
+    unnamed = torch.ones(by_block.shape[0], dtype=torch.bool)
+    unnamed[[int(row) for row in align[0] if row < by_block.shape[0]]] = False
+    assert bool((by_block[unnamed] == 3).all())
+
+
+def test_by_block_looks_at_no_value() -> None:
+    """Tensors without values go through: nothing is read back to the host, every size is known before."""
+    case = Case(bits=4, group=32, swiglu=True)
+    experts, align = case.weights(), tuple(one.to("meta") for one in case.align())
+    assert experts.scale is not None
+    product = Product(case.a().to("meta"), experts.w.to("meta"), experts.scale.to("meta"), None, 2, None, swiglu=True)
+    _torch.by_block(product, align, torch.empty((14, 18), dtype=case.dtype, device="meta"))
