@@ -37,7 +37,7 @@ class Part:
     @property
     def is_empty(self) -> bool:
         """True where there is nothing to do."""
-        return self.end == self.begin
+        return self.first == self.last or self.end <= self.begin
 
 
 @dataclass(frozen=True, slots=True)

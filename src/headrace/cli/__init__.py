@@ -14,6 +14,7 @@ COMMANDS: Final[dict[str, str]] = {
     "index": "fill collections of documents, list, show, rebuild and remove them",
     "search": "search a collection, with the score of each stage",
     "rag": "measure how well documents are found, on any collection in BEIR's form",
+    "kernels": "say which kernels would serve a model here, and why not",
     "router": "train, evaluate and calibrate the router",
 }
 

@@ -1,0 +1,45 @@
+import json
+
+import pytest
+
+from headrace.kernels.vllm_plugin.options import MoeOptions, Options, SparseOptions, read_options
+
+
+def test_an_empty_environment_switches_nothing_on() -> None:
+    assert read_options({}) == Options()
+    assert read_options({"HEADRACE_ATTENTION": "", "HEADRACE_MOE": "vllm"}).is_empty
+
+
+def test_what_is_switched_on_has_its_own_defaults_and_takes_others() -> None:
+    said = {
+        "HEADRACE_ATTENTION": "sparse",
+        "HEADRACE_ATTENTION_OPTIONS": json.dumps({"budget": 2048, "method": "mean"}),
+        "HEADRACE_MOE": "headrace",
+    }
+    assert read_options(said) == Options(SparseOptions(budget=2048, method="mean"), MoeOptions())
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "what"),
+    [
+        ("HEADRACE_ATTENTION", "fast", "HEADRACE_ATTENTION='fast': write sparse"),
+        ("HEADRACE_ATTENTION_OPTIONS", "{", "no JSON"),
+        ("HEADRACE_ATTENTION_OPTIONS", "[]", "write a JSON object"),
+        ("HEADRACE_ATTENTION_OPTIONS", '{"budgets": 1}', "no option 'budgets'; known here: budget"),
+        ("HEADRACE_ATTENTION_OPTIONS", '{"budget": "many"}', "budget='many'; write a whole number"),
+        ("HEADRACE_ATTENTION_OPTIONS", '{"budget": true}', "budget=True; write a whole number"),
+        ("HEADRACE_ATTENTION_OPTIONS", '{"budget": -1}', "budget=-1"),
+        ("HEADRACE_ATTENTION_OPTIONS", '{"method": "best"}', "method='best'; write mean or minmax"),
+        ("HEADRACE_ATTENTION_OPTIONS", '{"budget": 512}', "sink + local = 1152 tokens are more than the budget of 512"),
+        ("HEADRACE_MOE_OPTIONS", '{"group": 48}', "group=48; write one of 32, 64, 128, 256"),
+    ],
+)
+def test_a_bad_value_names_its_variable_and_the_cure(variable: str, value: str, what: str) -> None:
+    environ = {"HEADRACE_ATTENTION": "sparse", "HEADRACE_MOE": "headrace", variable: value}
+    with pytest.raises(ValueError, match=f"(?s){variable}") as raised:
+        read_options(environ)
+    assert what in str(raised.value)
+
+
+def test_options_of_what_is_off_are_not_read() -> None:
+    assert read_options({"HEADRACE_ATTENTION_OPTIONS": "{"}) == Options()
