@@ -65,6 +65,12 @@ bench: $(VENV) $(if $(filter plots,$(NAME)),$(DRAWING))  ## one benchmark: make 
 	@test -n "$(NAME)" || { echo "make bench: say which, as in 'make bench NAME=gateway_overhead'"; exit 2; }
 	@$(if $(filter $(BENCHED_WITH_TORCH),$(NAME)),$(ENGINE_BIN),$(BIN))/python -m benchmarks.$(NAME)
 
+# Any environment with torch, triton and headrace: make bench-gpu GPU_PYTHON=python
+GPU_PYTHON ?= $(ENGINE_BIN)/python
+
+bench-gpu:  ## on a CUDA machine: are the kernels right, and how fast beside torch, FlexAttention and vLLM
+	@$(GPU_PYTHON) -m benchmarks.kernels_gpu
+
 clean:  ## remove both environments and every cache of this folder; fetched models stay
 	rm -rf .venv .venv-engine .run .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 
@@ -83,4 +89,4 @@ $(DRAWING): requirements/bench.lock | $(VENV)
 	@[ -t 1 ] || export PIP_QUIET=2; $(BIN)/python -m pip install --no-deps --require-hashes -r requirements/bench.lock
 	@rm -f .venv/.drawing-* && touch $@
 
-.PHONY: help serve setup test check format fmt lint types imports shape tests docs-test bench clean
+.PHONY: help serve setup test check format fmt lint types imports shape tests docs-test bench bench-gpu clean

@@ -3,9 +3,9 @@
 Each knows the bytes its op cannot do without: every input that is needed once, every output once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import torch
 
@@ -47,13 +47,18 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One call. summands: how many products a sum of its results has, for tolerances."""
+    """One call. summands: how many products a sum of its results has, for tolerances.
+
+    inputs: its tensors and numbers by name, for calling something else with the same. flops: of the products it needs.
+    """
 
     op: str
     shape: str
     run: Callable[[], object]
     compulsory_bytes: int
+    inputs: Mapping[str, Any]
     summands: int = 1
+    flops: float = 0.0
 
 
 def gate(tokens: int, layer: Experts, where: Where) -> Case:
@@ -63,7 +68,8 @@ def gate(tokens: int, layer: Experts, where: Where) -> Case:
     logits = where.normal(tokens, layer.experts)
     needed = size(logits) + 8 * tokens * layer.top_k
     words = f"T={tokens} E={layer.experts} k={layer.top_k}"
-    return Case("moe_gate", words, lambda: moe_gate(logits, layer.top_k), needed, layer.experts)
+    given = {"logits": logits, "top_k": layer.top_k}
+    return Case("moe_gate", words, lambda: moe_gate(logits, layer.top_k), needed, given, layer.experts)
 
 
 def align(tokens: int, layer: Experts, where: Where) -> Case:
@@ -73,7 +79,8 @@ def align(tokens: int, layer: Experts, where: Where) -> Case:
     ids, rows = routing(tokens, layer, where), block_rows(tokens)
     made = moe_align(ids, layer.experts, rows)
     words = f"T={tokens} E={layer.experts} k={layer.top_k}"
-    return Case("moe_align", words, lambda: moe_align(ids, layer.experts, rows), size(ids, *made))
+    given = {"ids": ids, "num_experts": layer.experts, "block_m": rows}
+    return Case("moe_align", words, lambda: moe_align(ids, layer.experts, rows), size(ids, *made), given)
 
 
 def gate_and_up(tokens: int, layer: Experts, weights: Weights, where: Where) -> Case:
@@ -92,7 +99,9 @@ def gate_and_up(tokens: int, layer: Experts, weights: Weights, where: Where) -> 
         f"{layer.name} gate and up, T={tokens} {weights}",
         lambda: moe_gemm(a, w, scale, None, order, top_k=layer.top_k, mul_weight=None, swiglu=True),
         needed,
+        {"a": a, "w": w, "scale": scale, "ids": ids, "top_k": layer.top_k},
         layer.hidden,
+        4 * tokens * layer.top_k * layer.hidden * layer.inner,
     )
 
 
@@ -114,7 +123,9 @@ def experts(tokens: int, layer: Experts, weights: Weights, where: Where) -> Case
         f"{layer.name} T={tokens} {weights}",
         lambda: fused_experts(x, w13, w2, shares, ids, quant=quant),
         int(share * size(w13, w2, s13, s2)) + between,
+        {"x": x, "w13": w13, "w2": w2, "s13": s13, "s2": s2, "weights": shares, "ids": ids},
         layer.hidden,
+        6 * tokens * layer.top_k * layer.hidden * layer.inner,
     )
 
 
@@ -137,7 +148,9 @@ def prefill(queries: int, before: int, kept: float, heads: Heads, where: Where) 
             q, k_cache, v_cache, table, cu_q, lens, idx, cnt, block_q=BLOCK, block_kv=BLOCK, max_seqlen_q=queries
         ),
         keys + 2 * size(q) + size(idx, cnt),
+        {"q": q, "k": k_cache, "v": v_cache, "table": table, "cu_q": cu_q, "lens": lens, "idx": idx, "cnt": cnt},
         context,
+        4 * int(cnt.sum()) * BLOCK * BLOCK * heads.dim * heads.query // heads.kv,
     )
 
 
@@ -156,6 +169,7 @@ def decode(context: int, batch: int, kept: int, heads: Heads, where: Where) -> C
         f"{context} B={batch}, top {kept}",
         lambda: sparse_decode(q, k_cache, v_cache, pages, valid),
         keys + 2 * size(q) + size(pages, valid) + 4 * batch * heads.query,
+        {"q": q, "k": k_cache, "v": v_cache, "context": context},
         kept,
     )
 
@@ -188,6 +202,7 @@ def select(queries: int, before: int, kept: float, heads: Heads, where: Where) -
             seq_lens=lens,
         ),
         size(q, means, table) + 4 * heads.kv * -(-queries // BLOCK) * (budget + 1),
+        {"q": q, "means": means},
         heads.dim,
     )
 

@@ -1,0 +1,1 @@
+"""What `benchmarks.kernels_gpu` is made of: whom the kernels are timed against, whether they are right, the rows."""
