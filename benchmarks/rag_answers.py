@@ -102,7 +102,7 @@ async def run(args: argparse.Namespace) -> list[Row]:
         asked = {name: questions(args.data / name, name, args.questions) for name in SETS}
         stores = {
             name: await live.store(
-                f"rag-{name}-{args.passages}",
+                f"rag-{name}",
                 [(file, data, {}) for file, data in documents(args.data / name, asked[name], args.passages)],
             )
             for name in SETS

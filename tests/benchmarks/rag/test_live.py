@@ -17,6 +17,7 @@ async def test_documents_go_in_and_answers_come_out_with_what_was_found(tmp_path
     async with serving(tmp_path) as (gateway, embedder):
         live = Live(gateway.url, gateway.http, poll_s=0.05)
         store = await live.store("pets", FILES)
+        assert await live.store("pets", FILES[:2]) != store, "other files are another store"
         embedded = len(embedder.texts)
         assert await live.store("pets", FILES) == store, "a complete store is taken as it is"
         assert len(embedder.texts) == embedded
@@ -40,6 +41,9 @@ async def test_what_the_gateway_refuses_is_told(tmp_path: Path) -> None:
             await live.ask("headrace/small", "cat", search("vs_unknown", k=2))
         with pytest.raises(SetupError, match="could not be ingested"):
             await live.store("bad", [("bad.pdf", b"%PDF-1.4 nonsense", {})])
+        store = await live.store("mixed", [("bad.pdf", b"%PDF-1.4 nonsense", {}), FILES[0]], may_refuse=True)
+        answer = await live.ask("headrace/small", "cat", search(store, k=2))
+        assert answer.hits == (CATS,)
 
 
 async def test_a_gateway_that_is_busy_is_asked_again_and_then_given_up(tmp_path: Path) -> None:
