@@ -51,58 +51,99 @@ def _within_words(tile, ROWS: tl.constexpr, BLOCK_K: tl.constexpr):
 
 
 @triton.jit
-def moe_gemm_kernel(  # noqa: PLR0912  (each branch is decided when it compiles)
-    a,  # [rows / TOP_K, K]
-    w,  # [experts, N, row_units]: floats, int8, or int32 words of eight nibbles
-    scale,  # [experts, N, K / GROUP], or [experts, N, 1] where GROUP is 0
-    zp,  # uint8, shaped as scale
-    mul_weight,  # [rows] f32
-    out,  # [rows, N], or [rows, N / 2] with SWIGLU
-    sorted_ids,  # [num_blocks * BLOCK_M] i32
-    expert_ids,  # [num_blocks] i32
-    num_post,  # [1] i32
-    N,
-    K,
-    row_units,
-    rows,
-    experts,
-    num_blocks,
-    stride_am,
-    stride_we,
-    stride_wn,
-    stride_se,
-    stride_sn,
-    stride_ze,
-    stride_zn,
-    stride_om,
-    TOP_K: tl.constexpr,
-    INTEGER: tl.constexpr,
-    INT4: tl.constexpr,
-    GROUP: tl.constexpr,
-    HAS_ZP: tl.constexpr,
-    SWIGLU: tl.constexpr,
-    HAS_MUL: tl.constexpr,
-    PERMUTE: tl.constexpr,
-    BLOCK_M: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-    GROUP_M: tl.constexpr,
-):
-    kind: tl.constexpr = a.dtype.element_ty
+def _groups(s_at, z_at, real, first, groups, SLOTS: tl.constexpr, HAS_ZP: tl.constexpr):
+    # scales and zero points of `first` and its neighbours: both [BLOCK_N, SLOTS]
+    at = first + tl.arange(0, SLOTS)
+    has = real[:, None] & (at < groups)[None, :]
+    scales = tl.load(s_at[:, None] + at[None, :], mask=has, other=0.0)
+    zeros = scales
+    if HAS_ZP:
+        zeros = tl.load(z_at[:, None] + at[None, :], mask=has, other=0)
+    return scales, zeros
+
+
+@triton.jit
+def _restored(
+    q, scales, zeros, kind: tl.constexpr, INT4: tl.constexpr, GROUP: tl.constexpr, HAS_ZP: tl.constexpr,
+    BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, SLOTS: tl.constexpr,
+):  # fmt: skip
+    # q [BLOCK_N, BLOCK_K or words of it] -> (q - zero) * scale in `kind`, [BLOCK_N, BLOCK_K]
+    bias: tl.constexpr = (128.0 if kind == tl.bfloat16 else 1024.0 if kind == tl.float16 else 0.0) if INT4 else 0.0
+    middle: tl.constexpr = bias + 8.0
+    if INT4:
+        q = _nibbles(q, kind, BLOCK_N, BLOCK_K)
+    values = q.to(kind).reshape(BLOCK_N, SLOTS, BLOCK_K // SLOTS)
+    if HAS_ZP:
+        values = values - (zeros.to(kind) + bias)[:, :, None]
+    elif INT4:
+        values = values - middle
+    if GROUP > 0:
+        values = values * scales.to(kind)[:, :, None]
+    return values.reshape(BLOCK_N, BLOCK_K)
+
+
+@triton.jit
+def _sum(
+    a_at, w_at, s_at, z_at, live, real, K, row_units,
+    INTEGER: tl.constexpr, INT4: tl.constexpr, GROUP: tl.constexpr, HAS_ZP: tl.constexpr, PERMUTE: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    # a_at [BLOCK_M, BLOCK_K], w_at [BLOCK_N, BLOCK_K or words of it]: the first step -> f32 [BLOCK_M, BLOCK_N]
+    kind: tl.constexpr = a_at.dtype.element_ty
     UNITS: tl.constexpr = BLOCK_K // 8 if INT4 else BLOCK_K
-    tiles_n = tl.cdiv(N, BLOCK_N)
-    pid = tl.program_id(0)
+    SLOTS: tl.constexpr = BLOCK_K // GROUP if (GROUP > 0 and GROUP < BLOCK_K) else 1
+    groups = K // GROUP if GROUP > 0 else 1
+    k, unit = tl.arange(0, BLOCK_K), tl.arange(0, UNITS)
+    if INTEGER:
+        scales, zeros = _groups(s_at, z_at, real, 0, groups, SLOTS, HAS_ZP)
+    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    for step in range(tl.cdiv(K, BLOCK_K)):
+        x = tl.load(a_at + step * BLOCK_K, mask=live[:, None] & (k < K - step * BLOCK_K)[None, :], other=0.0)
+        here = real[:, None] & (unit < row_units - step * UNITS)[None, :]
+        tile = tl.load(w_at + step * UNITS, mask=here, other=0)
+        if INTEGER:
+            tile = _restored(tile, scales, zeros, kind, INT4, GROUP, HAS_ZP, BLOCK_N, BLOCK_K, SLOTS)
+            if GROUP > 0:  # one step ahead, because loads this narrow are not pipelined
+                scales, zeros = _groups(s_at, z_at, real, (step + 1) * BLOCK_K // GROUP, groups, SLOTS, HAS_ZP)
+        if PERMUTE:
+            x = _permuted(_within_words(x, BLOCK_M, BLOCK_K) if INT4 else x, BLOCK_M, BLOCK_K, INT4)
+            tile = _permuted(tile, BLOCK_N, BLOCK_K, INT4)
+        elif INT4:
+            tile = _within_words(tile, BLOCK_N, BLOCK_K)
+        acc = tl.dot(x, tile.T, acc, input_precision="ieee")
+    if INTEGER and GROUP == 0:  # one scale a row of the weight commutes with the sum
+        acc *= tl.load(s_at, mask=real, other=0.0).to(tl.float32)[None, :]
+    return acc
+
+
+@triton.jit
+def _tile(pid, num_blocks, tiles_n, GROUP_M: tl.constexpr):
+    # programs go through GROUP_M blocks for one column of tiles, then for the next: neighbours share a weight
     in_group = GROUP_M * tiles_n
-    first_block = (pid // in_group) * GROUP_M
-    blocks_here = min(num_blocks - first_block, GROUP_M)
-    block = first_block + (pid % in_group) % blocks_here
-    tile_n = (pid % in_group) // blocks_here
+    first = (pid // in_group) * GROUP_M
+    blocks = min(num_blocks - first, GROUP_M)
+    return first + (pid % in_group) % blocks, (pid % in_group) // blocks
+
+
+@triton.jit
+def moe_gemm_kernel(
+    a, w, scale, zp, mul_weight, out,
+    # a [rows / TOP_K, K]; w [experts, N, row_units]: floats, int8, or int32 words of eight nibbles;
+    # scale, zp (uint8) [experts, N, K / GROUP], one group where GROUP is 0; mul_weight [rows] f32;
+    # out [rows, N], or [rows, N / 2] with SWIGLU
+    sorted_ids, expert_ids, num_post,  # i32 [num_blocks * BLOCK_M], [num_blocks], [1]
+    N, K, row_units, rows, experts, num_blocks,
+    stride_am, stride_we, stride_wn, stride_se, stride_sn, stride_ze, stride_zn, stride_om,
+    TOP_K: tl.constexpr, INTEGER: tl.constexpr, INT4: tl.constexpr, GROUP: tl.constexpr, HAS_ZP: tl.constexpr,
+    SWIGLU: tl.constexpr, HAS_MUL: tl.constexpr, PERMUTE: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, GROUP_M: tl.constexpr,
+):  # fmt: skip
+    block, tile_n = _tile(tl.program_id(0), num_blocks, tl.cdiv(N, BLOCK_N), GROUP_M)
     if block * BLOCK_M >= tl.load(num_post):
         return
     expert = tl.load(expert_ids + block).to(tl.int64)
     if (expert < 0) | (expert >= experts):
         return
-
     ids = tl.load(sorted_ids + block * BLOCK_M + tl.arange(0, BLOCK_M))  # [BLOCK_M]
     live = (ids >= 0) & (ids < rows)
     column = tile_n * BLOCK_N + tl.arange(0, BLOCK_N)  # [BLOCK_N]
@@ -111,65 +152,14 @@ def moe_gemm_kernel(  # noqa: PLR0912  (each branch is decided when it compiles)
     if SWIGLU:  # gate and up rows take turns, so that one product makes both and neighbours pair up
         row = column // 2 + (column % 2) * (N // 2)
     row = row.to(tl.int64)
-    k = tl.arange(0, BLOCK_K)
-    unit = tl.arange(0, UNITS)
-    a_at = a + (ids // TOP_K).to(tl.int64)[:, None] * stride_am + k[None, :]
+    a_at = a + (ids // TOP_K).to(tl.int64)[:, None] * stride_am + tl.arange(0, BLOCK_K)[None, :]
+    unit = tl.arange(0, BLOCK_K // 8 if INT4 else BLOCK_K)
     w_at = w + expert * stride_we + row[:, None] * stride_wn + unit[None, :]
-    s_at = scale + expert * stride_se + row * stride_sn
-    z_at = zp + expert * stride_ze + row * stride_zn
-
-    BIAS: tl.constexpr = (128.0 if kind == tl.bfloat16 else 1024.0 if kind == tl.float16 else 0.0) if INT4 else 0.0
-    MIDDLE: tl.constexpr = BIAS + (8.0 if INT4 else 0.0)
-    SLOTS: tl.constexpr = BLOCK_K // GROUP if (GROUP > 0 and GROUP < BLOCK_K) else 1  # groups of one step
-    slot = tl.arange(0, SLOTS)
-    groups = K // GROUP if GROUP > 0 else 1
-    if INTEGER:
-        if GROUP > 0:  # one step ahead, because loads this narrow are not pipelined
-            has = real[:, None] & (slot < groups)[None, :]
-            s_next = tl.load(s_at[:, None] + slot[None, :], mask=has, other=0.0)
-            if HAS_ZP:
-                z_next = tl.load(z_at[:, None] + slot[None, :], mask=has, other=0)
-        elif HAS_ZP:
-            z_row = tl.load(z_at, mask=real, other=0).to(kind) + BIAS
-
-    acc = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    for step in range(tl.cdiv(K, BLOCK_K)):
-        x = tl.load(a_at + step * BLOCK_K, mask=live[:, None] & (k < K - step * BLOCK_K)[None, :], other=0.0)
-        in_row = unit < row_units - step * UNITS
-        q = tl.load(w_at + step * UNITS, mask=real[:, None] & in_row[None, :], other=0)
-        if INT4:
-            q = _nibbles(q, kind, BLOCK_N, BLOCK_K)
-        if INTEGER:
-            v = q.to(kind)
-            if GROUP > 0:
-                v = v.reshape(BLOCK_N, SLOTS, BLOCK_K // SLOTS)
-                s = s_next.to(kind)
-                ahead = (step + 1) * BLOCK_K // GROUP + slot
-                has = real[:, None] & (ahead < groups)[None, :]
-                s_next = tl.load(s_at[:, None] + ahead[None, :], mask=has, other=0.0)
-                if HAS_ZP:
-                    z = z_next.to(kind) + BIAS
-                    z_next = tl.load(z_at[:, None] + ahead[None, :], mask=has, other=0)
-                    v = v - z[:, :, None]
-                elif INT4:
-                    v = v - MIDDLE
-                v = (v * s[:, :, None]).reshape(BLOCK_N, BLOCK_K)
-            elif HAS_ZP:
-                v = v - z_row[:, None]
-            elif INT4:
-                v = v - MIDDLE
-            if PERMUTE:
-                if INT4:
-                    x = _within_words(x, BLOCK_M, BLOCK_K)
-                x = _permuted(x, BLOCK_M, BLOCK_K, INT4)
-                v = _permuted(v, BLOCK_N, BLOCK_K, INT4)
-            elif INT4:
-                v = _within_words(v, BLOCK_N, BLOCK_K)
-            q = v
-        acc = tl.dot(x, q.T, acc, input_precision="ieee")
-
-    if INTEGER and GROUP == 0:  # one scale a row of the weight commutes with the sum
-        acc *= tl.load(s_at, mask=real, other=0.0).to(tl.float32)[None, :]
+    s_at, z_at = scale + expert * stride_se + row * stride_sn, zp + expert * stride_ze + row * stride_zn
+    acc = _sum(
+        a_at, w_at, s_at, z_at, live, real, K, row_units,
+        INTEGER, INT4, GROUP, HAS_ZP, PERMUTE, BLOCK_M, BLOCK_N, BLOCK_K,
+    )  # fmt: skip
     if SWIGLU:
         gate, up = acc.reshape(BLOCK_M, BLOCK_N // 2, 2).split()
         acc = gate / (1.0 + tl.exp(-gate)) * up
@@ -178,4 +168,4 @@ def moe_gemm_kernel(  # noqa: PLR0912  (each branch is decided when it compiles)
     if HAS_MUL:
         acc *= tl.load(mul_weight + ids, mask=live, other=0.0)[:, None]
     o_at = out + ids.to(tl.int64)[:, None] * stride_om + column[None, :]
-    tl.store(o_at, acc.to(kind), mask=live[:, None] & real[None, :])
+    tl.store(o_at, acc.to(out.dtype.element_ty), mask=live[:, None] & real[None, :])
