@@ -81,8 +81,9 @@ def measure(ops: Collection[str] = ()) -> Iterator[Moved]:
         raise RuntimeError("bytes are counted in the interpreter: set TRITON_INTERPRET=1 and HEADRACE_KERNELS=triton")
     from headrace.kernels.inspect import cases  # noqa: PLC0415  (it imports the ops, which import triton)
 
-    for case in cases.counted():
-        if not ops or case.op in ops:
+    for op, build in cases.counted():
+        if not ops or op in ops:
+            case = build()
             with counting() as tally:
                 case.run()
             yield Moved(case.op, case.shape, case.compulsory_bytes, tally.issued)

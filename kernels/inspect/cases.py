@@ -5,6 +5,7 @@ Each knows the bytes its op cannot do without: every input that is needed once, 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 import torch
@@ -207,19 +208,20 @@ def select(queries: int, before: int, kept: float, heads: Heads, where: Where) -
     )
 
 
-def counted() -> Iterator[Case]:
-    """Yield the cases whose bytes are counted: small, because the interpreter is slow, but with every kind of tail."""
+def counted() -> Iterator[tuple[str, Callable[[], Case]]]:
+    """Yield op and builder of the cases whose bytes are counted: small, for the interpreter, but with tails."""
     layer = Experts("8 experts of 256 x 128", hidden=256, inner=128, experts=8, top_k=2)
     heads = Heads(query=8, kv=2, dim=128)
     where = Where()
+    kinds: tuple[Weights, ...] = ("bf16", "int8", "int4")
     for tokens in (1, 4):
-        for weights in ("bf16", "int8", "int4"):
-            yield gate_and_up(tokens, layer, weights, where)
-    yield decode(2048, 1, 2000, heads, where)
-    yield decode(1024, 3, 1000, heads, where)
-    yield prefill(256, 256, 0.5, Heads(query=2, kv=1, dim=64), where)
-    yield gate(33, layer, where)
-    yield align(33, layer, where)
+        for weights in kinds:
+            yield "moe_gemm", partial(gate_and_up, tokens, layer, weights, where)
+    yield "sparse_decode", partial(decode, 2048, 1, 2000, heads, where)
+    yield "sparse_decode", partial(decode, 1024, 3, 1000, heads, where)
+    yield "sparse_prefill", partial(prefill, 256, 256, 0.5, Heads(query=2, kv=1, dim=64), where)
+    yield "moe_gate", partial(gate, 33, layer, where)
+    yield "moe_align", partial(align, 33, layer, where)
 
 
 def size(*tensors: torch.Tensor | None) -> int:

@@ -54,11 +54,11 @@ def variants(arch: str) -> tuple[Variant, ...]:  # noqa: ARG001  (the same for a
         tile(M=16, N=64, K=64, role="decode"),
         tile(M=16, N=64, K=64, role="decode", aligned=frozenset({"a"}), op="narrow"),
         Variant(
-            "hoards", hoards, "index", "many", {"source": "*fp32", "out": "*fp32", "n": "i32"}, {"SIZE": 1 << 15},
+            "hoards", hoards, "index", "many", {"source": "*fp32", "out": "*fp32", "n": "i32"}, {"SIZE": 1 << 14},
             frozenset({"source", "out", "n"}), num_warps=4,
         ),
         tile(M=128, N=128, K=8, op="refused"),
-        tile(M=128, N=256, K=128, op="huge"),
+        tile(M=128, N=128, K=64, op="huge", num_warps=8, num_stages=8),
     )  # fmt: skip
 
 
@@ -71,6 +71,7 @@ def tile(
     role: str = "prefill",
     aligned: frozenset[str] = frozenset(TYPES),
     num_warps: int = 4,
+    num_stages: int = 3,
 ) -> Variant:
     return Variant(
         op=op,
@@ -81,5 +82,6 @@ def tile(
         constants={"M": M, "N": N, "K": K},
         aligned=aligned,
         num_warps=num_warps,
+        num_stages=num_stages,
         weights=frozenset({"w"}),
     )
