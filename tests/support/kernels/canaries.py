@@ -107,7 +107,8 @@ def _guarding(
     @wraps(allocate)
     def allocate_guarded(*args: Any, **kwargs: Any) -> torch.Tensor:
         plain = allocate(*args, **kwargs)
-        if busy or plain.device.type != "cpu" or type(plain) is not torch.Tensor:
+        # the interpreter points tensors without elements at memory of the caller's: those are not allocations
+        if busy or not plain.numel() or plain.device.type != "cpu" or type(plain) is not torch.Tensor:
             return plain
         busy.append(True)
         try:
