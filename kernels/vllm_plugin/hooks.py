@@ -21,7 +21,8 @@ TRITON_BACKEND: Final = f"{HERE}.attention_triton.SparseTritonBackend"
 VLLM_TRITON: Final = "vllm.v1.attention.backends.triton_attn.TritonAttentionBackend"
 MOE_METHOD: Final = "UnquantizedFusedMoEMethod"
 
-Hook = tuple[str, Callable[[], str], Callable[[], str]]
+Install = Callable[[], str]
+Hook = tuple[str, Install, Install]
 
 
 def of(wanted: Options) -> Iterator[Hook]:

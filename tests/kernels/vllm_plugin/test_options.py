@@ -1,8 +1,15 @@
+import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
+from headrace.gateway.settings.build import _SPARSE_DEFAULTS
+from headrace.gateway.settings.edge import SparseAttentionEdge
+from headrace.kernels import dispatch
+from headrace.kernels.vllm_plugin import options, state
 from headrace.kernels.vllm_plugin.options import MoeOptions, Options, SparseOptions, read_options
+from headrace.models.backends import kernels as asking
 
 
 def test_an_empty_environment_switches_nothing_on() -> None:
@@ -39,6 +46,18 @@ def test_a_bad_value_names_its_variable_and_the_cure(variable: str, value: str, 
     with pytest.raises(ValueError, match=f"(?s){variable}") as raised:
         read_options(environ)
     assert what in str(raised.value)
+
+
+def test_the_gateway_says_the_same_words_and_defaults() -> None:
+    for name in ("ATTENTION_VARIABLE", "ATTENTION_OPTIONS_VARIABLE", "MOE_VARIABLE"):
+        assert getattr(asking, name) == getattr(options, name)
+    assert (asking.MODE_VARIABLE, asking.STATE_VARIABLE) == (dispatch.MODE_VARIABLE, state.STATE_VARIABLE)
+    defaults = dataclasses.asdict(SparseOptions())
+    assert {name: defaults[name] for name in _SPARSE_DEFAULTS} == _SPARSE_DEFAULTS
+    assert set(SparseAttentionEdge.model_fields) == set(defaults) - {"min_query"}
+    choice = asking.KernelChoice({"budget": 2048, "method": "mean"}, has_moe=True)
+    said = asking.kernel_env(choice, state=Path("/s"), environ={})
+    assert read_options(said) == Options(SparseOptions(budget=2048, method="mean"), MoeOptions())
 
 
 def test_options_of_what_is_off_are_not_read() -> None:
