@@ -51,10 +51,10 @@ def test_no_row_always_keeps_more_than_the_cap_and_some_row_reaches_it(
 
 def test_a_row_without_queries_sees_nothing() -> None:
     rows = lists.query_blocks(
-        torch.tensor([0, 3, 3, 12], dtype=torch.int32), max_seqlen_q=9, max_seqlen_k=9, block_q=4, block_kv=4
+        torch.tensor([0, 4, 4, 13], dtype=torch.int32), max_seqlen_q=9, max_seqlen_k=9, block_q=4, block_kv=4
     )
     assert rows.visible.tolist() == [1, 0, 0, 0, 0, 0, 1, 2, 3]
-    assert rows.last.tolist() == [2, -1, -1, -1, -1, -1, 3, 7, 8]
+    assert rows.last.tolist() == [3, -1, -1, -1, -1, -1, 3, 7, 8]
 
 
 @pytest.mark.parametrize(
