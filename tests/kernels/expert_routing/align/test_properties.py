@@ -68,14 +68,6 @@ def test_a_block_has_rows_of_one_expert_ascending_and_full_but_for_the_last(call
         assert sum(place == pad for place in mine) < block_m
 
 
-@pytest.mark.usefixtures("_path")
-@given(calls())
-@few
-def test_the_same_ids_give_the_same_lists(call: Call) -> None:
-    first, again = moe_align(*call), moe_align(*call)
-    assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
-
-
 def test_what_runs_in_three_launches_would_run_in_one() -> None:
     rows: dict[str, Any] = {"one": {**SMALL, "block_n": 64}, "three": CHUNKED}
     ids = torch.randint(-1, 9, (20, 3), generator=torch.Generator().manual_seed(3), dtype=torch.int32)

@@ -1,9 +1,7 @@
-from functools import partial
-
 import pytest
 import torch
 
-from headrace.kernels.expert_routing.gate import _torch, moe_gate
+from headrace.kernels.expert_routing.gate import moe_gate
 from tests.kernels.expert_routing.gate import cases
 from tests.kernels.expert_routing.gate.cases import Case
 
@@ -43,12 +41,21 @@ def test_of_equal_experts_the_lower_ids_win_in_order() -> None:
     cases.agree(moe_gate(logits, 8), logits, Case(64, 60, 8))
 
 
-def test_the_largest_of_everything_has_keys_in_order() -> None:
-    values = torch.tensor([float("-inf"), -3e38, -1.0, -1e-45, 0.0, 1e-45, 1.0, 3e38])
-    keys = _torch._keys(values)
-    assert bool((keys[1:] > keys[:-1]).all())
-    assert int(_torch._keys(torch.tensor([-0.0]))[0]) == int(_torch._keys(torch.tensor([0.0]))[0])
+def test_an_absent_expert_of_an_open_group_comes_before_any_of_a_closed_one() -> None:
+    logits = torch.tensor([[1.0, 2.0, 3.0, float("nan")]])
+    assert moe_gate(logits, 2, num_groups=2, topk_groups=1)[1].tolist() == [[2, 3]]
+
+
+def test_zeros_of_either_sign_are_equal() -> None:
+    assert moe_gate(torch.tensor([[-0.0, 0.0, -0.0, -1.0]]), 3)[1].tolist() == [[0, 1, 2]]
+
+
+def test_a_bias_that_is_no_number_still_gives_each_expert_once_and_finite_weights() -> None:
+    bias = torch.tensor([0.0, float("nan"), float("inf"), float("-inf"), 0.0, 0.0, 0.0, float("inf")])
+    weights, ids = moe_gate(torch.zeros(2, 8), 6, scoring="sigmoid", bias=bias, num_groups=4, topk_groups=3)
+    assert all(len(set(row)) == 6 for row in ids.tolist())
+    assert bool(weights.isfinite().all())
 
 
 def test_experts_and_choices_beyond_the_kernel_are_served() -> None:
-    Case(3, 600, 20).agrees(partial(moe_gate))
+    Case(3, 600, 20).agrees(moe_gate)
