@@ -8,7 +8,8 @@ from vllm.config import VllmConfig
 from headrace.kernels import dispatch
 from headrace.kernels.vllm_plugin import attention, state
 from headrace.kernels.vllm_plugin.attention_cpu import SparseCpuBackend
-from tests.support.kernels.layers import HEADS, KV_HEADS, PAGE, OneLayer, current_config, dense
+from tests.support.kernels.chosen import seen_by_block, seen_by_page
+from tests.support.kernels.layers import PAGE, OneLayer, current_config, dense
 
 BLOCK = 64
 KEEP_ALL = {"budget": 4096, "min_tokens": 0, "min_query": 2, "dense_layers": 0, "sink": 32, "local": 64}
@@ -43,28 +44,6 @@ def close(found: torch.Tensor, wanted: torch.Tensor) -> None:
 def served() -> dict[str, int]:
     found: dict[str, int] = state.snapshot()["served"]
     return found
-
-
-def scores_of(q: torch.Tensor, keys: torch.Tensor, method: str, size: int = PAGE) -> torch.Tensor:
-    """Return [Hkv, n] scores of queries [n, H, D] for each `size` of keys [S, Hkv, D], one at a time."""
-    group, found = HEADS // KV_HEADS, torch.empty(KV_HEADS, -(-len(keys) // size))
-    for head in range(KV_HEADS):
-        mine = q[:, head * group : (head + 1) * group]
-        for page in range(found.shape[1]):
-            part = keys[page * size : (page + 1) * size, head]
-            if method == "mean":
-                found[head, page] = (mine.mean(0) @ part.mean(0)).max()
-            else:
-                bound = torch.maximum(mine * part.amin(0), mine * part.amax(0)).sum(-1)
-                found[head, page] = bound.mean(0).max()
-    return found
-
-
-def kept(scores: torch.Tensor, *, own: int, budget: int, sink: int, local: int) -> set[int]:
-    """Return the blocks that are kept of `scores` up to block `own`, by hand."""
-    always = {block for block in range(own + 1) if block < sink or block > own - local}
-    rest = sorted(set(range(own + 1)) - always, key=lambda block: -float(scores[block]))
-    return always | set(rest[: max(0, budget - len(always))])
 
 
 def test_keeping_every_block_is_dense_attention_in_every_chunk(
@@ -118,17 +97,7 @@ def test_a_budget_is_dense_attention_over_the_blocks_that_were_chosen(
     one.step([("a", 3 * BLOCK)])
     query, found = one.step([("a", 5 * BLOCK)], seed=1)
     mine = one.sequences["a"]
-    total, before = len(mine.keys), 3 * BLOCK
-    seen = torch.zeros(HEADS, len(query), total, dtype=torch.bool)
-    for row in range(5):
-        q = query[row * BLOCK : (row + 1) * BLOCK]
-        # Bounds are those of pages, of which a block has the largest; its mean is that of all its keys.
-        scores = scores_of(q, mine.keys, method, BLOCK if method == "mean" else PAGE)
-        for head in range(KV_HEADS):
-            blocks = scores[head].view(total // BLOCK, -1).amax(-1)
-            for block in kept(blocks, own=before // BLOCK + row, budget=3, sink=1, local=1):
-                heads = slice(head * HEADS // KV_HEADS, (head + 1) * HEADS // KV_HEADS)
-                seen[heads, row * BLOCK : (row + 1) * BLOCK, block * BLOCK : (block + 1) * BLOCK] = True
+    seen = seen_by_block(query, mine.keys, method, budget=3, sink=1, local=1, page=PAGE)
     assert 0.3 < seen.float().mean() < 0.5
     close(found, dense(query, mine.keys, mine.values, seen))
 
@@ -142,12 +111,7 @@ def test_a_decode_with_a_budget_is_dense_attention_over_the_pages_that_were_chos
     for step in range(3):
         query, found = one.step([("a", 1)], seed=step + 1)
         mine = one.sequences["a"]
-        pages = scores_of(query, mine.keys, method)
-        seen = torch.zeros(HEADS, 1, len(mine.keys), dtype=torch.bool)
-        for head in range(KV_HEADS):
-            for page in kept(pages[head], own=(len(mine.keys) - 1) // PAGE, budget=6, sink=2, local=2):
-                heads = slice(head * HEADS // KV_HEADS, (head + 1) * HEADS // KV_HEADS)
-                seen[heads, 0, page * PAGE : (page + 1) * PAGE] = True
+        seen = seen_by_page(query, mine.keys, method, budget=6, sink=2, local=2, page=PAGE)
         close(found, dense(query, mine.keys, mine.values, seen))
 
 
