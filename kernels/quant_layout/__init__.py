@@ -65,11 +65,12 @@ def restore(
     bits = weight_bits(w, k)
     if scale is None:
         return w.to(dtype)
-    values = (unpack_int4(w) if bits == INT4_BITS else w).to(dtype)
     groups = scale.shape[-1]
+    values = (unpack_int4(w) if bits == INT4_BITS else w).to(dtype)  # a copy, so that the rest may go in place
     values = values.view(*w.shape[:-1], groups, k // groups)
     if zp is not None:
-        values = values - zp.to(dtype).unsqueeze(-1)
+        values -= zp.to(dtype).unsqueeze(-1)
     elif bits == INT4_BITS:
-        values = values - INT4_MIDDLE
-    return (values * scale.to(dtype).unsqueeze(-1)).view(*w.shape[:-1], k)
+        values -= INT4_MIDDLE
+    values *= scale.to(dtype).unsqueeze(-1)
+    return values.view(*w.shape[:-1], k)

@@ -18,17 +18,18 @@ def combine(each: torch.Tensor, w: torch.Tensor, ids: torch.Tensor) -> torch.Ten
     hidden = each.shape[1]
     out = each.new_empty((tokens, hidden))
     tile = tuned.choose("combine", tuned.arch(each.device), h=hidden)
-    combine_kernel[tokens, -(-hidden // tile["block_h"])](
-        each,
-        w,
-        ids,
-        out,
-        hidden,
-        TOP_K=top_k,
-        BLOCK_H=tile["block_h"],
-        num_warps=tile["num_warps"],
-        num_stages=tile["num_stages"],
-    )
+    with torch.cuda.device_of(out):
+        combine_kernel[tokens, -(-hidden // tile["block_h"])](
+            each,
+            w,
+            ids,
+            out,
+            hidden,
+            TOP_K=top_k,
+            BLOCK_H=tile["block_h"],
+            num_warps=tile["num_warps"],
+            num_stages=tile["num_stages"],
+        )
     return out
 
 

@@ -102,9 +102,10 @@ def _sum(
         here = real[:, None] & (unit < row_units - step * UNITS)[None, :]
         tile = tl.load(w_at + step * UNITS, mask=here, other=0)
         if INTEGER:
-            tile = _restored(tile, scales, zeros, kind, INT4, GROUP, HAS_ZP, BLOCK_N, BLOCK_K, SLOTS)
+            now, zero = scales, zeros
             if GROUP > 0:  # one step ahead, because loads this narrow are not pipelined
                 scales, zeros = _groups(s_at, z_at, real, (step + 1) * BLOCK_K // GROUP, groups, SLOTS, HAS_ZP)
+            tile = _restored(tile, now, zero, kind, INT4, GROUP, HAS_ZP, BLOCK_N, BLOCK_K, SLOTS)
         if PERMUTE:
             x = _permuted(_within_words(x, BLOCK_M, BLOCK_K) if INT4 else x, BLOCK_M, BLOCK_K, INT4)
             tile = _permuted(tile, BLOCK_N, BLOCK_K, INT4)

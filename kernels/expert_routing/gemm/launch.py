@@ -87,34 +87,35 @@ def _launch(
     zp = product.zp if product.zp is not None else w
     blocks, n = expert_ids.numel(), w.shape[1]
     block_m = sorted_ids.numel() // blocks
-    moe_gemm_kernel[blocks * -(-n // tile["block_n"]),](
-        a,
-        w,
-        scale,
-        zp,
-        product.mul_weight if product.mul_weight is not None else num_post,
-        out,
-        sorted_ids,
-        expert_ids,
-        num_post,
-        n,
-        a.shape[1],
-        w.shape[2],
-        out.shape[0],
-        w.shape[0],
-        blocks,
-        a.stride(0),
-        w.stride(0),
-        w.stride(1),
-        scale.stride(0),
-        scale.stride(1),
-        zp.stride(0),
-        zp.stride(1),
-        out.stride(0),
-        **constants(product, block_m, tile),
-        num_warps=tile["num_warps"],
-        num_stages=tile["num_stages"],
-    )
+    with torch.cuda.device_of(out):
+        moe_gemm_kernel[blocks * -(-n // tile["block_n"]),](
+            a,
+            w,
+            scale,
+            zp,
+            product.mul_weight if product.mul_weight is not None else num_post,
+            out,
+            sorted_ids,
+            expert_ids,
+            num_post,
+            n,
+            a.shape[1],
+            w.shape[2],
+            out.shape[0],
+            w.shape[0],
+            blocks,
+            a.stride(0),
+            w.stride(0),
+            w.stride(1),
+            scale.stride(0),
+            scale.stride(1),
+            zp.stride(0),
+            zp.stride(1),
+            out.stride(0),
+            **constants(product, block_m, tile),
+            num_warps=tile["num_warps"],
+            num_stages=tile["num_stages"],
+        )
 
 
 def constants(product: Product, block_m: int, tile: dict[str, int]) -> dict[str, int | bool]:

@@ -80,7 +80,8 @@ def test_rows_beyond_two_to_the_thirty_one_are_added(monkeypatch: pytest.MonkeyP
     hidden = PAST_INT32 // 2 - 64
     each = torch.empty(4, 8, dtype=HALF)
     each[:] = routing.randn((4, 8), HALF)
-    far_rows = torch.as_strided(_reserved(4 * hidden), (4, hidden), (hidden, 1))
+    # a wrapped address lies before the rows, where there are zeros
+    far_rows = torch.as_strided(_reserved(PAST_INT32 + 4 * hidden), (4, hidden), (hidden, 1), PAST_INT32)
     far_rows[:, :8], far_rows[:, 8:16] = each, 0
     monkeypatch.setattr(tuned, "choose", lambda *_, **__: {"block_h": 16, "num_warps": 1, "num_stages": 1})
     got = _first_columns(far_rows, torch.ones(1, 4), torch.arange(4, dtype=torch.int32).view(1, 4))

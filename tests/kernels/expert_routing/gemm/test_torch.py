@@ -1,8 +1,10 @@
 import pytest
 import torch
 
+from headrace.kernels import dispatch
 from headrace.kernels.expert_routing.gemm import _torch
 from headrace.kernels.expert_routing.gemm.launch import Product
+from headrace.kernels.quant_layout import restore
 from tests.kernels.expert_routing.gemm import cases
 from tests.kernels.expert_routing.gemm.cases import Case
 from tests.support.kernels.tolerance import close
@@ -22,6 +24,22 @@ def test_by_block_and_by_expert_are_the_same_rows(case: Case) -> None:
     unnamed = torch.ones(by_block.shape[0], dtype=torch.bool)
     unnamed[[int(row) for row in align[0] if row < by_block.shape[0]]] = False
     assert bool((by_block[unnamed] == 3).all())
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("group", [2, 32, None])
+def test_even_columns_first_is_the_same_weight(group: int | None, *, symmetric: bool) -> None:
+    experts = Case(experts=1, n=5, k=64, bits=4, group=group, symmetric=symmetric).weights()
+    assert experts.scale is not None
+    zp = None if experts.zp is None else experts.zp[0]
+    split = _torch.split_weight(experts.w[0], experts.scale[0], zp, dtype=torch.float16)
+    whole = restore(experts.w[0], experts.scale[0], zp, k=64, dtype=torch.float16)
+    assert torch.equal(split, _torch.split_columns(whole))
+
+
+def test_groups_of_one_column_are_not_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(dispatch.MODE_VARIABLE, "torch")
+    Case(bits=4, group=1, k=8, n=5).agrees()
 
 
 def test_by_block_looks_at_no_value() -> None:
