@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,18 +29,55 @@ HERE: Final = Path(__file__).parent
 RESULT: Final = HERE / "results" / "sparse_quality.csv"
 RUN: Final = HERE.parent / ".run" / "sparse_quality.jsonl"
 SMALL, CODER = "smollm2-135m-instruct-int8", "qwen2.5-coder-0.5b-instruct-int8"
-LENGTHS: Final = {SMALL: ((2048, 2), (4096, 1), (8192, 1)), CODER: ((2048, 1), (4096, 1))}
-NEEDLES: Final = {SMALL: (2048, 4096), CODER: (2048, 4096)}
+ALL: Final = (
+    "dense",
+    "window + sink",
+    "longformer",
+    "bigbird",
+    "top-k of means",
+    "top-k of extremes",
+    "top-p of means",
+)
+FEW: Final = ("dense", "window + sink", "top-k of means", "top-k of extremes")
 BUDGETS: Final = (4, 8, 16, 32)
-LONG: Final = 8192
-LONG_BUDGETS: Final = (16, 32, 64)
-NEEDLE_BUDGETS: Final = (8, 16)
 SHARES: Final = (0.5, 0.8, 0.95)
 LAYER_BUDGET: Final = 8
 LAYER_LENGTH: Final = 2048
 SPACING: Final = 96
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What is tried at one length. runs: of text that the loss is the mean of; 0 for a context with needles."""
+
+    length: int
+    runs: int
+    names: tuple[str, ...]
+    budgets: tuple[int, ...]
+    shares: tuple[float, ...] = ()
+
+    def methods(self) -> list[Method]:
+        """Return every method of this sweep with every budget, dense first."""
+        return [one for one in methods(self.budgets, self.shares) if one.name in self.names]
+
+
+SWEEPS: Final = {
+    SMALL: (
+        Sweep(2048, 2, ALL, BUDGETS, SHARES),
+        Sweep(4096, 1, ALL, (8, 16, 32), (0.8, 0.95)),
+        Sweep(8192, 1, FEW, (16, 64)),
+        Sweep(2048, 0, ALL, (8, 16), (0.8, 0.95)),
+        Sweep(4096, 0, FEW, (8, 16, 32)),
+    ),
+    CODER: (
+        Sweep(2048, 1, ALL, (8, 16), (0.8, 0.95)),
+        Sweep(4096, 1, FEW, (16, 32)),
+        Sweep(2048, 0, FEW, (8, 16)),
+        Sweep(4096, 0, FEW, (8, 16, 32)),
+    ),
+}
 
 
 def methods(budgets: Sequence[int], shares: Sequence[float]) -> list[Method]:
@@ -122,27 +160,27 @@ class Kept:
 def run(subject: Subject, kept: Kept, data: Path) -> Iterator[Line]:
     """Measure one model, and yield its lines."""
     texts = (lambda: prose(data)) if subject.name == SMALL else code
-    for length, count in LENGTHS[subject.name]:
-        runs = runs_of(texts(), subject.tokenizer, length=length, count=count)
-        yield from _perplexities(subject, kept, runs)
-    for length in NEEDLES[subject.name]:
-        (filler,) = runs_of(texts(), subject.tokenizer, length=length, count=1)
-        for one in methods(NEEDLE_BUDGETS, SHARES):
-            key = f"{subject.name}|needles {length}|{_key(one)}"
-            row = kept.make(key, lambda one=one, filler=filler: needles(subject, filler, one))
-            for figure in ("found_percent", "kept_percent"):
-                yield Line.plain(
-                    (f"{subject.name} needles {length}", one.name, f"{one.budget:g}", figure), row[figure], 8
-                )
+    for sweep in SWEEPS[subject.name]:
+        runs = runs_of(texts(), subject.tokenizer, length=sweep.length, count=sweep.runs or 1)
+        yield from _losses(subject, kept, runs, sweep) if sweep.runs else _needles(subject, kept, runs[0], sweep)
     (tokens,) = runs_of(texts(), subject.tokenizer, length=LAYER_LENGTH, count=1)
     yield from _recalls(subject, kept, tokens)
     yield from _layers(subject, kept, tokens)
 
 
-def _perplexities(subject: Subject, kept: Kept, runs: list[list[int]]) -> Iterator[Line]:
-    length = len(runs[0])
+def _needles(subject: Subject, kept: Kept, filler: list[int], sweep: Sweep) -> Iterator[Line]:
+    for one in sweep.methods():
+        key = f"{subject.name}|needles {sweep.length}|{_key(one)}"
+        row = kept.make(key, lambda one=one: needles(subject, filler, one))
+        for figure in ("found_percent", "kept_percent"):
+            place = (f"{subject.name} needles {sweep.length}", one.name, f"{one.budget:g}", figure)
+            yield Line.plain(place, row[figure], len(row["found_at_depth"]))
+
+
+def _losses(subject: Subject, kept: Kept, runs: list[list[int]], sweep: Sweep) -> Iterator[Line]:
+    length = sweep.length
     dense: list[float] = []
-    for one in methods(LONG_BUDGETS if length >= LONG else BUDGETS, () if length >= LONG else SHARES):
+    for one in sweep.methods():
         rows = [
             kept.make(
                 f"{subject.name}|loss {length} run {place}|{_key(one)}",
