@@ -3,7 +3,7 @@
 Chosen by `--attention-backend CUSTOM`. `is_sparse` stays False: vLLM keeps that word for models trained that way.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from vllm.v1.attention.backend import AttentionCGSupport
 from vllm.v1.attention.backends.triton_attn import (
@@ -12,6 +12,7 @@ from vllm.v1.attention.backends.triton_attn import (
     TritonAttentionMetadataBuilder,
 )
 
+from headrace.kernels import dispatch
 from headrace.kernels.vllm_plugin.attention import PlansBatches, ServesSparse
 
 
@@ -23,6 +24,13 @@ class SparseTritonBuilder(PlansBatches, TritonAttentionMetadataBuilder):  # type
     """vLLM's metadata with the plan of the batch. Graphs hold decodes only: the plan of other batches is made anew."""
 
     _cudagraph_support: ClassVar[AttentionCGSupport] = AttentionCGSupport.UNIFORM_SINGLE_TOKEN_DECODE
+
+    @classmethod
+    def get_cudagraph_support(cls, vllm_config: Any, kv_cache_spec: Any) -> AttentionCGSupport:
+        """Return which graphs may hold this attention: none on the torch path, which looks at values on the host."""
+        if dispatch.mode() == "torch":
+            return AttentionCGSupport.NEVER
+        return super().get_cudagraph_support(vllm_config, kv_cache_spec)
 
 
 class SparseTritonBackend(TritonAttentionBackend):  # type: ignore[misc]

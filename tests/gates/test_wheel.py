@@ -16,6 +16,7 @@ PACKAGED_DATA = (
     "headrace/models/catalog/smollm2-135m-instruct-int8.yaml",
     "headrace/router/difficulty/artefacts/",
     "headrace/router/cascade/calibration/",
+    "headrace/kernels/tuned/sm_90/moe_gate.json",
     "headrace/py.typed",
 )
 
@@ -59,6 +60,16 @@ def test_configs_catalogue_and_artefacts_are_in_it(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in PACKAGED_DATA:
         assert any(name.startswith(wanted) for name in names), wanted
+
+
+def test_vllm_finds_the_plug_in_in_it_and_nothing_that_vllm_pins(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+    said = archive.read(points).decode()
+    assert "[vllm.general_plugins]\nheadrace = headrace.kernels.vllm_plugin:register" in said
+    metadata = archive.read(points.replace("entry_points.txt", "METADATA")).decode()
+    wanted = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:")]
+    assert all("extra ==" in line for line in wanted)
 
 
 def test_installed_alone_it_validates_its_default_config(environment: Path, tmp_path: Path) -> None:

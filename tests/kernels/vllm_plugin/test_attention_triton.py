@@ -68,6 +68,10 @@ def test_the_backend_is_vllms_triton_one_but_for_its_name_and_two_classes() -> N
     assert not SparseTritonBackend.is_sparse()
 
 
-def test_graphs_hold_decodes_only() -> None:
-    support = SparseTritonBackend.get_builder_cls()._cudagraph_support
-    assert support is AttentionCGSupport.UNIFORM_SINGLE_TOKEN_DECODE
+@pytest.mark.parametrize(("mode", "name"), [("auto", "UNIFORM_SINGLE_TOKEN_DECODE"), ("torch", "NEVER")])
+def test_graphs_hold_decodes_only_and_never_the_torch_path(
+    monkeypatch: pytest.MonkeyPatch, mode: str, name: str
+) -> None:
+    monkeypatch.setenv("HEADRACE_KERNELS", mode)
+    found = SparseTritonBackend.get_builder_cls().get_cudagraph_support(None, None)
+    assert found is AttentionCGSupport[name]
