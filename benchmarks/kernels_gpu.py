@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(why, file=sys.stderr)
         return 2
     where = Where(device="cuda", dtype=torch.bfloat16)
-    wrong = [str(build.args[0].__name__) for build in small() if not rows.is_correct(build, where)]
+    wrong = [build.func.__name__ for build in small() if not rows.is_correct(build, where)]
     if wrong:
         print(f"kernels that differ from torch on {torch.cuda.get_device_name(device)}: {', '.join(wrong)}")
         return 1

@@ -48,8 +48,8 @@ def _lines(kernel: Jit, tainted: frozenset[str], seen: set[tuple[str, frozenset[
     if mark in seen or function.__module__.startswith("triton."):
         return
     seen.add(mark)
-    source, first = inspect.getsourcelines(function)
-    tree = ast.parse(textwrap.dedent("".join(source)))
+    source, first = _source(kernel)
+    tree = ast.parse(textwrap.dedent(source))
     file = inspect.getsourcefile(function) or ""
     names = _pointers(tree, tainted)
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
@@ -61,6 +61,14 @@ def _lines(kernel: Jit, tainted: frozenset[str], seen: set[tuple[str, frozenset[
         elif isinstance(call.func, ast.Name) and hasattr(function.__globals__.get(call.func.id), "fn"):
             helper = function.__globals__[call.func.id]
             yield from _lines(helper, _passed(helper, call, names), seen)
+
+
+def _source(kernel: Jit) -> tuple[str, int]:
+    """Return the text that is compiled and its first line: the file may have changed since it was imported."""
+    if hasattr(kernel, "raw_src"):
+        return "".join(kernel.raw_src), kernel.starting_line_number
+    lines, first = inspect.getsourcelines(kernel.fn)
+    return "".join(lines), first
 
 
 def _pointers(tree: ast.AST, given: frozenset[str]) -> frozenset[str]:
