@@ -126,7 +126,7 @@ def _tile(pid, num_blocks, tiles_n, GROUP_M: tl.constexpr):
     return first + (pid % in_group) % blocks, (pid % in_group) // blocks
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows", "num_blocks"])  # they change with every batch: one compile serves all
 def moe_gemm_kernel(
     a, w, scale, zp, mul_weight, out,
     # a [rows / TOP_K, K]; w [experts, N, row_units]: floats, int8, or int32 words of eight nibbles;
