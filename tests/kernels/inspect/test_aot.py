@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 from headrace.kernels.inspect import aot, budgets
@@ -88,3 +90,21 @@ def test_a_row_is_described_before_it_is_compiled() -> None:
 def test_a_refusal_in_this_process_is_a_row_too() -> None:
     refused = aot.inspect_variant(trial_kernels.tile(M=16, N=64, K=64), "sm_90")
     assert refused.error.startswith("RuntimeError: TRITON_INTERPRET=1")
+
+
+def test_a_compiled_kernel_is_measured_by_its_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    amd = "v_mfma_f32_32x32x8_bf16_1k\n.private_segment_fixed_size: 0\n.vgpr_count: 128\n.group_segment_fixed_size: 0"
+    built = SimpleNamespace(
+        asm={"amdgcn": amd, "cubin": b"binary"}, metadata=SimpleNamespace(shared=65536, num_warps=8)
+    )
+    said = {
+        "cuobjdump": "REG:128 STACK:8 SHARED:0",
+        "nvdisasm": "        /*0000*/    HGMMA.64x128x16.F32.BF16 R24, gdesc[UR8], R24 ;\n",
+    }
+    monkeypatch.setattr(aot, "compile_variant", lambda *_: built)
+    monkeypatch.setattr(aot, "_tool", lambda name, *_: said[name])
+    variant = trial_kernels.tile(M=16, N=64, K=64)
+    found = aot.inspect_variant(variant, "gfx942")
+    assert (found.registers, found.counts.matrix, found.ctas_per_sm, found.occupancy) == (128, 1, 1, 0.25)
+    found = aot.inspect_variant(variant, "sm_90")
+    assert (found.spill_bytes, found.counts.async_matrix, found.ctas_per_sm) == (8, 1, 2)

@@ -2,11 +2,15 @@ import json
 import os
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
+from torch import Tensor
+from triton.runtime.jit import JITFunction
 
 from headrace.kernels.inspect import replaced
 from headrace.kernels.inspect.worker import Request, inspect_all
+from tests.support.kernels import trial_kernels
 
 
 def test_ops_without_a_triton_kernel_of_vllm_have_no_rows() -> None:
@@ -41,3 +45,66 @@ def test_all_kernels_that_ours_replace_compile_for_hopper() -> None:
     assert {one.op for one in found} == {"moe_gemm", "sparse_prefill", "sparse_decode"}
     assert not [one.error for one in found if one.error]
     assert all(one.counts.weight_bytes for one in found if one.reads_weights)
+
+
+class _Launched:
+    """What a compiled-mode kernel shows of itself."""
+
+    def __init__(self) -> None:
+        real = JITFunction(trial_kernels.product.fn)
+        self.fn, self.params, self.arg_names = real.fn, real.params, real.arg_names
+
+
+class _Host(ModuleType):
+    """Stands in for vLLM's modules: launches what it is asked to, with tiles of a fixed choice."""
+
+    def __init__(self) -> None:
+        super().__init__("host")
+        for name in ("fused_moe_kernel", "fused_moe_kernel_gptq_awq", "kernel_unified_attention", "reduce_segments"):
+            setattr(self, name, _Launched())
+
+    def get_default_config(self, tokens: int, *_: object) -> dict[str, int]:
+        return {"BLOCK_SIZE_M": 128 if tokens > 64 else 16}
+
+    def invoke_fused_moe_triton_kernel(self, a: Tensor, b: Tensor, out: Tensor, *_: object, **__: object) -> None:
+        self.fused_moe_kernel[lambda _: (1,)](a, b, out, 16, 16, 16, M=16, N=16, K=16)
+
+    def invoke_fused_moe_wna16_triton_kernel(self, a: Tensor, b: Tensor, out: Tensor, *_: object, **__: object) -> None:
+        self.fused_moe_kernel_gptq_awq[lambda _: (1,)](a, b, out, 16, 16, 16, M=16, N=16, K=16)
+
+    def unified_attention(self, q: Tensor, k: Tensor, _: Tensor, out: Tensor, *__: object, **___: object) -> None:
+        self.kernel_unified_attention[1,](q, k, out, 16, 16, 16, M=16, N=16, K=16, num_warps=8)
+        if q.shape[0] == 1:
+            self.reduce_segments[1,](q, k, out, 16, 16, 16, M=16, N=16, K=16)
+
+
+def test_each_weight_type_and_batch_is_launched_once_with_its_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replaced, "_show_triton", lambda: None)
+    monkeypatch.setattr(replaced.importlib, "import_module", lambda _: _Host())
+    found = list(replaced.variants("sm_90", ["moe_gemm"]))
+    assert [(one.role, one.types["w"]) for one in found] == [
+        (role, weights) for role in ("decode", "decode", "prefill") for weights in ("*bf16", "*u8", "*u8")
+    ]
+    assert {one.shape.rsplit(" ", 1)[1] for one in found} == {"bf16", "int8", "int4"}
+    every = list(replaced.variants("sm_90"))
+    assert [(one.op, one.role, one.num_warps) for one in every[9:]] == [
+        ("sparse_prefill", "prefill", 8), ("sparse_decode", "decode", 8), ("sparse_decode", "index", 4),
+    ]  # fmt: skip
+
+
+def test_triton_is_put_where_vllm_looks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "vllm.triton_utils", raising=False)
+    replaced._show_triton()
+    shown = sys.modules.pop("vllm.triton_utils")
+    assert shown.HAS_TRITON
+    assert shown.tl is sys.modules["triton.language"]
+    assert shown.aggregate(3) == 3
+    with pytest.raises(AttributeError):
+        shown.__wrapped__  # noqa: B018  (that it is missing is the point)
+
+
+def test_without_vllm_it_says_how_to_leave_its_kernels_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "vllm.triton_utils", raising=False)
+    monkeypatch.setattr(replaced, "find_spec", lambda _: None)
+    with pytest.raises(ModuleNotFoundError, match="--ours-only"):
+        replaced._show_triton()
