@@ -41,6 +41,7 @@ HOOKS = ("HEADRACE_ATTENTION", "HEADRACE_ATTENTION_OPTIONS", "HEADRACE_MOE", "HE
 
 def main(request: Path) -> None:
     asked = json.loads(request.read_text())
+    gc.freeze()  # each engine collects garbage many times, and all of vLLM with it
     answers = {}
     for arm in asked["arms"]:
         began = time.perf_counter()
