@@ -7,22 +7,7 @@ int8 cache the scale of a key multiplies its score and the scale of a value its 
 import triton
 import triton.language as tl
 
-LN2 = tl.constexpr(0.6931471805599453)
-LOG2E = tl.constexpr(1.4426950408889634)
-
-
-@triton.jit
-def scores_of(q, k_t, k_scale, scale, softcap, HAS_SOFTCAP: tl.constexpr, HAS_SCALE: tl.constexpr):
-    """Scores [M, N] in base 2 of q [M, D] against k_t [D, N], whose keys may carry a scale k_scale [N]."""
-    s = tl.dot(q, k_t.to(q.dtype), input_precision="ieee")
-    if HAS_SCALE:
-        s = s * k_scale[None, :]
-    if HAS_SOFTCAP:
-        # tanh by one exponential: at both ends it saturates to -1 and 1 without NaN
-        s = softcap * (1.0 - 2.0 / (1.0 + tl.exp2(s * (2.0 * LOG2E * scale / softcap)))) * LOG2E
-    else:
-        s = s * (scale * LOG2E)
-    return s
+from headrace.kernels.sparse_attention.prefill._kernel import in_base_2, normalised, online_softmax, rows_of
 
 
 @triton.jit
@@ -34,19 +19,6 @@ def page_of(listed, at, is_key, first, num_pages, PAGE: tl.constexpr, BLOCK_N: t
     else:
         page = tl.load(listed + at // PAGE, mask=is_key, other=-1)
     return page.to(tl.int64), is_key & (page >= 0) & (page < num_pages)
-
-
-@triton.jit
-def online_softmax(s, m, total):
-    """Fold scores s [M, N] (base 2, -inf where masked) into the running maximum m [M] and sum [M].
-
-    Returns (p [M, N], rescale [M], m, sum). A row that has seen nothing keeps m = -inf and never computes inf - inf.
-    """
-    new_m = tl.maximum(m, tl.max(s, 1))
-    base = tl.where(new_m == float("-inf"), 0.0, new_m)
-    p = tl.exp2(s - base[:, None])
-    rescale = tl.exp2(m - base)
-    return p, rescale, new_m, total * rescale + tl.sum(p, 1)
 
 
 @triton.jit
@@ -74,7 +46,6 @@ def sparse_decode_kernel(
     rows = kv_head * GROUP + tl.arange(0, BLOCK_M)
     is_row = tl.arange(0, BLOCK_M) < GROUP
     d = tl.arange(0, BLOCK_D)
-    w = tl.arange(0, BLOCK_D // 4)
     v_words = v_cache.to(tl.pointer_type(tl.int32))
     in_q = is_row[:, None] & (d < D)[None, :]
     q_tile = tl.load(q + request * q_stride_b + rows[:, None] * q_stride_h + d[None, :], mask=in_q, other=0.0)
@@ -91,32 +62,28 @@ def sparse_decode_kernel(
         at = first + tl.arange(0, BLOCK_N)
         page, is_key = page_of(listed, at, at < stop, first, num_pages, PAGE, BLOCK_N)
         slot = (at % PAGE).to(tl.int64)
-        in_kv = is_key[:, None] & (d < D)[None, :]
-        k_at = page * k_stride_p + slot * k_stride_t + kv_head * k_stride_h  # [N]
-        v_at = page * v_stride_p + slot * v_stride_t + kv_head * v_stride_h
-        k_tile = tl.load(k_cache + k_at[:, None] + d[None, :], mask=in_kv, other=0)
+        k_tile = rows_of(k_cache, page, slot, kv_head, k_stride_p, k_stride_t, k_stride_h, is_key, D, BLOCK_D)
+        s = tl.dot(q_tile, tl.trans(k_tile).to(q_tile.dtype), input_precision="ieee")
         if HAS_SCALE:
-            # values are multiplied across rows: as bytes they would come in pieces of 64 bits, as words in 128
-            in_words = is_key[:, None] & (w < D // 4)[None, :]
-            words = tl.load(v_words + (v_at // 4)[:, None] + w[None, :], mask=in_words, other=0)
-            v_tile = unpacked(words, BLOCK_N, BLOCK_D)
-        else:
-            v_tile = tl.load(v_cache + v_at[:, None] + d[None, :], mask=in_kv, other=0)
-        ks = 1.0
-        if HAS_SCALE:
-            ks_at = page * ks_stride_p + slot * ks_stride_t + kv_head * ks_stride_h
-            ks = tl.load(k_scale + ks_at, mask=is_key, other=0.0)
-        s = scores_of(q_tile, tl.trans(k_tile), ks, scale, softcap, HAS_SOFTCAP, HAS_SCALE)
+            ks_at = page * ks_stride_p + slot * ks_stride_t + kv_head * ks_stride_h  # [N]
+            s = s * tl.load(k_scale + ks_at, mask=is_key, other=0.0)[None, :]
+        s = in_base_2(s, scale, softcap, HAS_SOFTCAP)
         s = tl.where(is_key[None, :], s, float("-inf"))
         p, rescale, m, total = online_softmax(s, m, total)
         if HAS_SCALE:
+            # values are multiplied across rows: as bytes they would come in pieces of 64 bits, as words in 128
+            words = rows_of(
+                v_words, page, slot, kv_head, v_stride_p // 4, v_stride_t // 4, v_stride_h // 4, is_key,
+                D // 4, BLOCK_D // 4,
+            )  # fmt: skip
+            v_tile = unpacked(words, BLOCK_N, BLOCK_D)
             vs_at = page * vs_stride_p + slot * vs_stride_t + kv_head * vs_stride_h
             p = p * tl.load(v_scale + vs_at, mask=is_key, other=0.0)[None, :]
+        else:
+            v_tile = rows_of(v_cache, page, slot, kv_head, v_stride_p, v_stride_t, v_stride_h, is_key, D, BLOCK_D)
         acc = tl.dot(p.to(q_tile.dtype), v_tile.to(q_tile.dtype), acc * rescale[:, None], input_precision="ieee")
 
-    is_empty = total == 0.0
-    o = acc / tl.where(is_empty, 1.0, total)[:, None]
-    log_sum = tl.where(is_empty, float("-inf"), (m + tl.log2(tl.where(is_empty, 1.0, total))) * LN2)
+    o, log_sum = normalised(acc, m, total)
     at_out = (request * KV_HEADS * GROUP + rows) * splits + split  # [M]
     tl.store(out + at_out[:, None] * D + d[None, :], o.to(out.dtype.element_ty), mask=in_q)
     tl.store(lse + at_out, log_sum, mask=is_row)

@@ -11,9 +11,8 @@ LOG2E = tl.constexpr(1.4426950408889634)
 
 
 @triton.jit
-def capped_scores(q, k_t, scale, softcap, HAS_SOFTCAP: tl.constexpr):
-    """Scores [M, N] in base 2 of q [M, D] against k_t [D, N]; with a soft-cap, cap * tanh(score / cap)."""
-    s = tl.dot(q, k_t, input_precision="ieee")
+def in_base_2(s, scale, softcap, HAS_SOFTCAP: tl.constexpr):
+    """Products s of queries and keys as scores in base 2; with a soft-cap, cap * tanh(score / cap)."""
     if HAS_SOFTCAP:
         # tanh by one exponential: at both ends it saturates to -1 and 1 without NaN
         s = softcap * (1.0 - 2.0 / (1.0 + tl.exp2(s * (2.0 * LOG2E * scale / softcap)))) * LOG2E
@@ -33,6 +32,22 @@ def online_softmax(s, m, total):
     p = tl.exp2(s - base[:, None])
     rescale = tl.exp2(m - base)
     return p, rescale, new_m, total * rescale + tl.sum(p, 1)
+
+
+@triton.jit
+def normalised(acc, m, total):
+    """The output [M, D] and the natural log-sum-exp [M] of what `online_softmax` has summed; 0 and -inf of nothing."""
+    is_empty = total == 0.0
+    sure = tl.where(is_empty, 1.0, total)
+    return acc / sure[:, None], tl.where(is_empty, float("-inf"), (m + tl.log2(sure)) * LN2)
+
+
+@triton.jit
+def rows_of(cache, page, slot, kv_head, stride_p, stride_t, stride_h, is_key, D: tl.constexpr, BLOCK_D: tl.constexpr):
+    """Rows [N, BLOCK_D] of one KV head at slots [N] of pages [N], all int64; 0 where there is no key."""
+    d = tl.arange(0, BLOCK_D)
+    at = page * stride_p + slot * stride_t + kv_head * stride_h
+    return tl.load(cache + at[:, None] + d[None, :], mask=is_key[:, None] & (d < D)[None, :], other=0)
 
 
 @triton.jit
@@ -104,19 +119,14 @@ def sparse_prefill_kernel(
         is_key = is_key & (page >= 0) & (page < num_pages)
         slot = (at_k % PAGE).to(tl.int64)
         page = page.to(tl.int64)
-        in_kv = is_key[:, None] & (d < D)[None, :]
-        k_at = page * k_stride_p + slot * k_stride_t + kv_head * k_stride_h  # [N]
-        v_at = page * v_stride_p + slot * v_stride_t + kv_head * v_stride_h
-        k_tile = tl.load(k_cache + k_at[:, None] + d[None, :], mask=in_kv, other=0.0)
-        v_tile = tl.load(v_cache + v_at[:, None] + d[None, :], mask=in_kv, other=0.0)
-        s = capped_scores(q_tile, tl.trans(k_tile), scale, softcap, HAS_SOFTCAP)
+        k_tile = rows_of(k_cache, page, slot, kv_head, k_stride_p, k_stride_t, k_stride_h, is_key, D, BLOCK_D)
+        v_tile = rows_of(v_cache, page, slot, kv_head, v_stride_p, v_stride_t, v_stride_h, is_key, D, BLOCK_D)
+        s = in_base_2(tl.dot(q_tile, tl.trans(k_tile), input_precision="ieee"), scale, softcap, HAS_SOFTCAP)
         s = tl.where(is_key[None, :] & sees(at_q, at_k, window, sink, HAS_WINDOW), s, float("-inf"))
         p, rescale, m, total = online_softmax(s, m, total)
         acc = tl.dot(p.to(v_tile.dtype), v_tile, acc * rescale[:, None], input_precision="ieee")
 
-    is_empty = total == 0.0
-    o = acc / tl.where(is_empty, 1.0, total)[:, None]
-    log_sum = tl.where(is_empty, float("-inf"), (m + tl.log2(tl.where(is_empty, 1.0, total))) * LN2)
+    o, log_sum = normalised(acc, m, total)
     out_at = token[:, None] * out_stride_t + head * out_stride_h + d[None, :]
     tl.store(out + out_at, o.to(out.dtype.element_ty), mask=in_q)
     tl.store(lse + head * lse_stride_h + token, log_sum, mask=rows < length)

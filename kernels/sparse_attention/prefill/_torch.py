@@ -10,7 +10,7 @@ from typing import Final
 
 import torch
 
-PORTION_SCORES: Final = 1 << 22
+PORTION_SCORES: Final = 1 << 20
 """How many scores a portion computes at most, a single query block apart."""
 
 
@@ -85,9 +85,13 @@ def _attend_blocks(problem: Problem, blocks: torch.Tensor, listed: int, out: tor
     if problem.window:
         sees &= (at_q - at_k < problem.window) | (at_k < problem.sink)
     scores.view(kv_heads, count, -1, rows, scores.shape[3]).masked_fill_(~sees[:, :, None], float("-inf"))
-    log_sum = torch.logsumexp(scores, 3)  # [Hkv, C, G * M]
-    weights = scores.sub_(torch.where(log_sum == float("-inf"), 0.0, log_sum)[..., None]).exp_()
-    o = (weights @ values).view(kv_heads, count, -1, rows, head_dim).permute(1, 3, 0, 2, 4)
+    most = scores.amax(3, keepdim=True)
+    most = torch.where(most == float("-inf"), 0.0, most)
+    weights = scores.sub_(most).exp_()
+    total = weights.sum(3, keepdim=True)
+    log_sum = (most + total.log()).squeeze(3)  # [Hkv, C, G * M]
+    o = (weights @ values).div_(torch.where(total == 0, 1.0, total))
+    o = o.view(kv_heads, count, -1, rows, head_dim).permute(1, 3, 0, 2, 4)
     out[token] = o.reshape(count, rows, heads, head_dim).to(out.dtype)
     log_sum = log_sum.view(kv_heads, count, -1, rows).permute(1, 3, 0, 2)
     lse[token] = log_sum.reshape(count, rows, heads).to(torch.float32)

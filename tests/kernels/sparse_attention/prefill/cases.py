@@ -9,8 +9,8 @@ from headrace.kernels.sparse_attention.prefill import reference, sparse_prefill
 from tests.support.kernels.canaries import Guarded, allocations_guarded, guard
 from tests.support.kernels.tolerance import close
 
-ABSENT = (-1, 1 << 20, -(1 << 31), (1 << 31) - 1)
-"""Numbers of blocks that no sequence has; the last two wrap where they are multiplied by the size of a block."""
+ABSENT = (-1, 1 << 27, -(1 << 31), (1 << 31) - 1)
+"""Numbers of blocks that no sequence has; all but the first wrap, multiplied by the size of a block."""
 Attended = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -115,12 +115,15 @@ def prompt(
 def thinned(case: Case, *, keep: float = 0.6, seed: int = 0) -> Case:
     """Return the case with each list cut to some of its blocks, shuffled, absent ones among them; some lists empty."""
     chance = torch.Generator().manual_seed(seed)
-    idx, cnt = torch.full((*case.idx.shape[:2], case.idx.shape[2] + 3), 5, dtype=torch.int32), case.cnt.clone()
+    idx, cnt = (
+        torch.full((*case.idx.shape[:2], case.idx.shape[2] + len(ABSENT)), 5, dtype=torch.int32),
+        case.cnt.clone(),
+    )
     for kv_head in range(idx.shape[0]):
         for row in range(idx.shape[1]):
             listed = case.idx[kv_head, row, : int(cnt[kv_head, row])]
             kept = listed[torch.rand(len(listed), generator=chance) < keep].tolist()
-            kept = kept + list(ABSENT[: 1 + (row + kv_head) % 3]) if kept and row % 4 != 3 else []
+            kept = kept + list(ABSENT[: 1 + (row + kv_head) % 4]) if kept and row % 4 != 3 else []
             kept = [kept[place] for place in torch.randperm(len(kept), generator=chance).tolist()]
             idx[kv_head, row, : len(kept)] = torch.tensor(kept, dtype=torch.int32)
             cnt[kv_head, row] = len(kept)
