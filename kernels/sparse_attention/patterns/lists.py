@@ -9,7 +9,7 @@ from typing import Final
 
 import torch
 
-from headrace.kernels.checking import check_devices, check_dtype, check_range, check_shape
+from headrace.kernels.checking import check_devices, check_dtype, check_range, check_shape, values_are_checked
 
 UNUSED: Final = -1
 
@@ -130,14 +130,15 @@ def check_batch(
     check_dtype("cu_seqlens", cu_seqlens, torch.int32)
     check_devices(cu_seqlens=cu_seqlens, seq_lens=seq_lens)
     check_at_least(0, max_seqlen_q=max_seqlen_q, max_seqlen_k=max_seqlen_k)
-    queries = cu_seqlens.diff()
-    check_range("cu_seqlens[b+1] - cu_seqlens[b]", queries, 0, max_seqlen_q)
-    keys = queries
     if seq_lens is not None:
         check_shape("seq_lens", seq_lens, cu_seqlens.shape[0] - 1)
         check_dtype("seq_lens", seq_lens, torch.int32)
-        check_range("seq_lens less the queries", seq_lens - queries, 0, max_seqlen_k)
-        keys = seq_lens
+    if not values_are_checked(cu_seqlens):
+        return
+    queries = cu_seqlens.diff()
+    check_range("cu_seqlens[b+1] - cu_seqlens[b]", queries, 0, max_seqlen_q)
+    keys = queries if seq_lens is None else seq_lens
+    check_range("seq_lens less the queries", keys - queries, 0, max_seqlen_k)
     check_range("seq_lens", keys, 0, max_seqlen_k)
 
 

@@ -21,6 +21,11 @@ METHODS = pytest.mark.parametrize("method", ["mean", "minmax"])
 PAGE = 4
 
 
+@pytest.fixture(autouse=True)
+def _on_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(dispatch.MODE_VARIABLE, "torch")
+
+
 @pytest.fixture
 def take(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return lambda path: monkeypatch.setenv(dispatch.MODE_VARIABLE, path)
@@ -101,7 +106,8 @@ def test_nothing_written_changes_nothing(path: str, method: Method, take: Callab
     assert bool((kmeta == -777).all())
 
 
-def test_a_head_too_long_for_the_kernel_is_counted_and_served() -> None:
+def test_a_head_too_long_for_the_kernel_is_counted_and_served(take: Callable[[str], None]) -> None:
+    take("auto")
     k_cache = torch.randn(2, 4, 1, 300)
     kmeta = torch.zeros(2, 1, 300)
     update_page_stats(k_cache, torch.arange(4), kmeta)

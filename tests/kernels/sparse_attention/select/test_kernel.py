@@ -54,9 +54,8 @@ def test_scores_are_those_of_the_reference_and_nothing_else_is_touched(
 def test_scores_follow_any_strides_past_32_bits() -> None:
     given, choice = random_batch(torch.float16, query_lens=(3,), prefixes=(9,), kv_heads=1, heads=2, minmax=True)
     used = given.block_table[0].long()
-    meta = torch.zeros_like(given.kmeta[:2])
-    given.block_table.copy_(torch.tensor([[0, 1, 1]]))
-    meta[:] = given.kmeta[used[:2]]
+    meta = given.kmeta[used]
+    given.block_table.copy_(torch.tensor([[0, 1, 2]]))
     near = given._replace(kmeta=meta)
     wide = given._replace(kmeta=far(meta), q=far(given.q))
     found = _launch.score(wide, choice)
@@ -67,7 +66,7 @@ def test_scores_follow_any_strides_past_32_bits() -> None:
 
 @pytest.mark.parametrize("share", [None, 0.8])
 def test_any_scores_are_kept_in_the_order_of_the_reference(share: float | None) -> None:
-    given, choice = batch((4, 4), (92, 31), kv_heads=1, sink=1, local=2, share=share, budget=9)
+    given, choice = batch((4, 4), (92, 31), kv_heads=1, sink=1, local=2, share=share, budget=9 if share is None else 99)
     scores = torch.randint(-2, 3, (1, 2, choice.max_blocks), generator=torch.Generator().manual_seed(4)).float()
     scores[0, 0, [3, 7, 8]] = torch.tensor([torch.nan, -torch.inf, -0.0])
     scores[0, 1, :5] = torch.tensor([0.0, -0.0, 0.0, torch.nan, 2.0])
@@ -119,20 +118,29 @@ def test_lengths_past_the_cap_are_cut_to_it() -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("minmax", [False, True])
-@pytest.mark.parametrize("is_decode", [False, True])
-@pytest.mark.parametrize("group", [1, 4, 8])
-@pytest.mark.parametrize("size", [64, 80, 128])
-@pytest.mark.parametrize("pages", [1, 4])
+@pytest.mark.parametrize("group", [1, 8])
+@pytest.mark.parametrize("size", [80, 128])
+@pytest.mark.parametrize("pages", [0, 1, 4])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_every_size_is_the_reference(
-    dtype: torch.dtype, *, pages: int, size: int, group: int, is_decode: bool, minmax: bool
-) -> None:
-    page = 16
-    sizes = {"page_size": page, "block_kv": page if is_decode else page * pages, "block_q": 1 if is_decode else 32}
+def test_every_size_is_the_reference(dtype: torch.dtype, *, pages: int, size: int, group: int, minmax: bool) -> None:
+    """pages: of a block, 0 for decode."""
+    sizes = {"page_size": 16, "block_kv": 16 * max(1, pages), "block_q": 32 if pages else 1, "is_decode": not pages}
     given, choice = random_batch(
-        dtype, minmax=minmax, query_lens=(33, 0, 7), prefixes=(100, 0, 1), heads=2 * group, size=size,
-        is_decode=is_decode, **sizes,
-    )  # fmt: skip
+        dtype, minmax=minmax, query_lens=(33, 0, 7), prefixes=(100, 0, 1), heads=2 * group, size=size, **sizes
+    )
     with exact_bf16():
         found = _launch.score(given, choice)
     close_to_reference(found, given, choice, dtype)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("share", [None, 0.7])
+@pytest.mark.parametrize("blocks", [1, 2, 31, 33, 513, 2049])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_number_of_blocks_is_kept_as_the_reference_keeps(seed: int, blocks: int, share: float | None) -> None:
+    given, choice = batch(
+        (1,), (4 * blocks - 1,), kv_heads=1, heads=1, budget=1 + blocks // 3, sink=seed, local=1 + seed, share=share
+    )
+    scores = torch.randn(1, 1, blocks, generator=torch.Generator().manual_seed(seed)).round(decimals=1)
+    found = _launch.keep(scores, given, choice)
+    assert lists_of(*found) == [[reference.kept(scores[0, 0].tolist(), 4 * blocks - 1, choice)]]

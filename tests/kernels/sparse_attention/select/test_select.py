@@ -18,6 +18,11 @@ PATHS = pytest.mark.parametrize("path", ["torch", "triton"])
 METHODS = pytest.mark.parametrize("minmax", [False, True], ids=["mean", "minmax"])
 
 
+@pytest.fixture(autouse=True)
+def _on_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(dispatch.MODE_VARIABLE, "torch")
+
+
 @pytest.fixture
 def take(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     return lambda path: monkeypatch.setenv(dispatch.MODE_VARIABLE, path)
@@ -53,7 +58,7 @@ def test_pages_are_those_of_the_reference(path: str, *, minmax: bool, take: Call
 LENGTHS = st.lists(st.tuples(st.sampled_from([0, 1, 2, 4, 5, 8, 12]), st.integers(0, 30)), min_size=1, max_size=3)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=30, deadline=None)
 @drawn(lengths=LENGTHS, minmax=st.booleans(), pages=st.sampled_from([1, 2]), seed=st.integers(0, 99), data=st.data())
 def test_torch_keeps_what_the_reference_keeps(
     lengths: list[tuple[int, int]], *, minmax: bool, pages: int, seed: int, data: st.DataObject
@@ -66,7 +71,7 @@ def test_torch_keeps_what_the_reference_keeps(
     assert lists_of(*select_blocks(**arguments(given, choice))) == reference.select(given, choice)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=30, deadline=None)
 @drawn(prefixes=st.lists(st.integers(0, 40), min_size=1, max_size=4), minmax=st.booleans(), data=st.data())
 def test_a_page_list_ends_in_the_newest_page_and_counts_its_tokens(
     prefixes: list[int], *, minmax: bool, data: st.DataObject
@@ -136,7 +141,7 @@ def test_top_p_keeps_the_fewest_that_reach_it(path: str, take: Callable[[str], N
     assert max(len(row) for head in found for row in head) < choice.max_blocks
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=30, deadline=None)
 @drawn(share=st.floats(0.01, 1), budget=st.integers(1, 9), sink=st.integers(0, 2), seed=st.integers(0, 99))
 def test_top_p_stops_at_its_share_or_at_the_budget_and_drops_nothing_that_is_always_in(
     share: float, budget: int, sink: int, seed: int
@@ -213,7 +218,8 @@ def test_nothing_to_choose_gives_empty_lists(
     assert bool((pages == -1).all())
 
 
-def test_a_head_too_long_for_the_kernel_is_counted_and_served() -> None:
+def test_a_head_too_long_for_the_kernel_is_counted_and_served(take: Callable[[str], None]) -> None:
+    take("auto")
     given, choice = batch(size=260)
     assert lists_of(*select_blocks(**arguments(given, choice))) == reference.select(given, choice)
     given, choice = batch(heads=65, kv_heads=1, is_decode=True)

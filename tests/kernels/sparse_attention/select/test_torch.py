@@ -6,7 +6,8 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from headrace.kernels.sparse_attention.page_stats import new_page_stats, update_page_stats
+from headrace.kernels.sparse_attention.page_stats import _torch as page_stats
+from headrace.kernels.sparse_attention.page_stats import new_page_stats
 from headrace.kernels.sparse_attention.select import _torch, reference
 from headrace.kernels.sparse_attention.select.choice import Given
 from tests.support.kernels.block_choice import batch
@@ -41,7 +42,7 @@ def test_a_score_of_extremes_bounds_every_product_of_its_page(
     kmeta = new_page_stats(k_cache, method="minmax")
     table = given.block_table[0].long()
     slots = (table[:, None] * 32 + torch.arange(32)).flatten()[:keys]
-    update_page_stats(k_cache, slots, kmeta, method="minmax")
+    page_stats.update(k_cache, slots, kmeta, is_minmax=True)
     q = torch.randn(queries, 2, size, generator=draw).half()
     found = _torch.score(given._replace(q=q, kmeta=kmeta), replace(choice, scale=1.0))[0, 0]
     k = k_cache[table].flatten(0, 1)[:keys, 0]
