@@ -1,6 +1,7 @@
 """Sparse attention in vLLM on CUDA and ROCm: its Triton backend, with our part of each batch served by our kernels.
 
-Chosen by `--attention-backend CUSTOM`. `is_sparse` stays False: vLLM keeps that word for models trained that way.
+Chosen as CUSTOM, for layers with full attention by `--attention-config`. `is_sparse` stays False: vLLM keeps that word
+for models trained that way.
 """
 
 from typing import Any, ClassVar

@@ -1,7 +1,7 @@
 """The hooks: where each enters vLLM, and what stands in for it where it must not or cannot.
 
-A stand-in keeps names that a command line may carry (`--attention-backend CUSTOM`, `--quantization headrace_int8`)
-meaning something, so that the kill switch and a failing hook leave an engine that serves with vLLM's own code.
+A stand-in keeps names that a command line may carry (`CUSTOM`, `headrace_int8`) meaning something, so that the kill
+switch and a failing hook leave an engine that serves with vLLM's own code.
 """
 
 from collections.abc import Callable, Iterator

@@ -18,6 +18,7 @@ STATE_VARIABLE: Final = "HEADRACE_KERNELS_STATE"
 ATTENTION_VARIABLE: Final = "HEADRACE_ATTENTION"
 ATTENTION_OPTIONS_VARIABLE: Final = "HEADRACE_ATTENTION_OPTIONS"
 MOE_VARIABLE: Final = "HEADRACE_MOE"
+FULL_ATTENTION: Final = '{"backend_per_kind": {"full_attention": "CUSTOM"}}'
 PAGE_TOKENS: Final = 64
 MOST_FILES: Final = 64
 MOST_BYTES: Final = 1_000_000
@@ -48,8 +49,9 @@ def kernel_argv(choice: KernelChoice | None, *, on_gpu: bool, environ: Mapping[s
         return ()
     flags: list[str] = []
     if choice.attention is not None and on_gpu:
-        # Larger pages keep the statistics of pages small; the CPU has no choice of backend to make.
-        flags += ["--attention-backend", "CUSTOM", "--block-size", str(PAGE_TOKENS)]
+        # Other kinds of attention keep the backend that vLLM chooses; the CPU has no choice to make. Larger pages keep
+        # the statistics of pages small.
+        flags += ["--attention-config", FULL_ATTENTION, "--block-size", str(PAGE_TOKENS)]
     if choice.quantization is not None:
         flags += ["--quantization", f"headrace_{choice.quantization}"]
     return tuple(flags)

@@ -3,14 +3,19 @@
 import dataclasses
 import importlib
 import inspect
+import json
 from typing import Any
 
 import pytest
 import vllm
+from vllm.config import AttentionConfig
 from vllm.v1.attention.backend import CommonAttentionMetadata
+from vllm.v1.attention.backends.registry import AttentionBackendEnum
+from vllm.v1.attention.selector import get_attn_spec_kind
 
 from headrace.kernels.vllm_plugin import plan
 from headrace.kernels.vllm_plugin.versions import check_version
+from headrace.models.backends.kernels import FULL_ATTENTION
 
 NAMES = {
     "vllm.config": ("get_current_vllm_config_or_none",),
@@ -127,6 +132,14 @@ def test_layers_of_experts_and_of_attention_say_what_eligibility_asks() -> None:
     for path in ("triton_attn:TritonAttentionImpl.__init__", "cpu_attn:CPUAttentionBackendImpl.__init__"):
         source = inspect.getsource(method(path))
         assert [name for name in IMPL if f"self.{name}" not in source] == [], path
+
+
+def test_the_gateways_choice_of_backend_is_one_that_vllm_reads() -> None:
+    found = AttentionConfig(**json.loads(FULL_ATTENTION))
+    assert found.backend_per_kind == {"full_attention": AttentionBackendEnum.CUSTOM}
+    assert found.backend is None
+    kinds = [get_attn_spec_kind(mla, window, "decoder").value for mla in (False, True) for window in (False, True)]
+    assert kinds == ["full_attention", "sliding_window", "mla_attention", "sliding_window_mla"]
 
 
 def test_the_cuda_platform_and_its_graphs_know_our_backend_by_these_words() -> None:

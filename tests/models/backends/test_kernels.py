@@ -21,7 +21,8 @@ def test_no_choice_changes_neither_line_nor_environment(tmp_path: Path) -> None:
 
 def test_a_choice_is_said_in_the_plug_ins_words(tmp_path: Path) -> None:
     line = " ".join(kernel_argv(ALL, on_gpu=True, environ={}))
-    assert line == "--attention-backend CUSTOM --block-size 64 --quantization headrace_int4"
+    custom = '{"backend_per_kind": {"full_attention": "CUSTOM"}}'
+    assert line == f"--attention-config {custom} --block-size 64 --quantization headrace_int4"
     env = kernel_env(ALL, state=tmp_path, environ={"HEADRACE_KERNELS": "torch"})
     assert env == {
         "HEADRACE_KERNELS": "torch",

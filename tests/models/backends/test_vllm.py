@@ -2,7 +2,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
-from headrace.models.backends.kernels import KernelChoice
+from headrace.models.backends.kernels import FULL_ATTENTION, KernelChoice
 from headrace.models.backends.resources import Share
 from headrace.models.backends.session import make_session
 from headrace.models.backends.vllm import (
@@ -62,7 +62,8 @@ def test_the_environment_keeps_the_gateways_secrets_out() -> None:
 
 def test_kernels_are_asked_for_only_where_the_spec_names_them(tmp_path: Path) -> None:
     chosen = replace(GPU, kernels=KernelChoice({"budget": 2048}, has_moe=True, quantization="int8"))
-    assert flags(chosen) == f"{flags(GPU)} --attention-backend CUSTOM --block-size 64 --quantization headrace_int8"
+    added = f"--attention-config {FULL_ATTENTION} --block-size 64 --quantization headrace_int8"
+    assert flags(chosen) == f"{flags(GPU)} {added}"
     plain, env = (engine_env(spec, key="k", home=tmp_path, environ={}, preload=None) for spec in (GPU, chosen))
     assert {name for name in env if name not in plain} == {
         "HEADRACE_ATTENTION", "HEADRACE_ATTENTION_OPTIONS", "HEADRACE_MOE", "HEADRACE_KERNELS_STATE",
