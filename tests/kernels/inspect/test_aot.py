@@ -16,7 +16,7 @@ def _by_shape(found: list[Facts]) -> dict[tuple[str, str], Facts]:
 
 @pytest.fixture(scope="module")
 def hopper() -> dict[tuple[str, str], Facts]:
-    return _by_shape(inspect_all(Request(arches=["sm_90"], modules=OF_TRIAL)))
+    return _by_shape(inspect_all(Request(arches=["sm_90"], modules=OF_TRIAL), jobs=2))
 
 
 def test_a_good_prefill_tile_uses_hgmma_wide_loads_and_no_stack(hopper: dict[tuple[str, str], Facts]) -> None:

@@ -10,10 +10,11 @@ TELLING = "tests.support.kernels.telling_variants"
 
 
 def test_the_most_telling_tiles_stay_within_the_budgets_on_hopper() -> None:
-    found = inspect_all(Request(["sm_90"], modules=[TELLING]))
+    found = inspect_all(Request(["sm_90"], modules=[TELLING]), jobs=2)
     assert {(one.op, one.role) for one in found} == {
         ("moe_gemm", "decode"), ("moe_gemm", "prefill"), ("sparse_prefill", "prefill"), ("sparse_decode", "decode"),
     }  # fmt: skip
+    assert all("int4" in one.shape for one in found if one.op == "moe_gemm")
     assert budgets.breaches(found, [], budgets.load()) == []
 
 

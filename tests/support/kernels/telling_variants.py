@@ -29,4 +29,4 @@ def _work(variant: Variant) -> tuple[bool, int]:
     product = 1
     for size in sizes:
         product *= max(1, size)
-    return variant.constants.get("BITS") == 4, product
+    return "int4" in variant.shape, product
