@@ -88,12 +88,12 @@ def test_each_key_and_value_is_read_once(splits: int) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("head_dim", "group", "page", "is_int8"), list(product([64, 96, 128], [1, 4, 7, 8], [16, 32, 64], [False, True]))
+    ("head_dim", "group", "page", "is_int8"), list(product([64, 96, 128], [1, 7], [16, 32, 64], [False, True]))
 )
 def test_it_answers_as_the_reference_does_over_the_long_matrix(
     head_dim: int, group: int, page: int, is_int8: bool
 ) -> None:
-    case = requests((33, 160), (0, 1), (64, 500), group=group, head_dim=head_dim, page=page, dtype=torch.float16)
+    case = requests((33, 160), (0, 1), (64, 200), group=group, head_dim=head_dim, page=page, dtype=torch.float16)
     case = quantized(case) if is_int8 else case
-    for splits in (None, 2, 5):
+    for splits in (None, 3):
         case.agrees(case.but(num_splits=splits).run_guarded())

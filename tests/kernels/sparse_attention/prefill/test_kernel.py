@@ -108,12 +108,8 @@ def test_a_soft_cap_holds_scores_of_any_size() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(
-    ("head_dim", "group", "page", "dtype"),
-    list(product([64, 96, 128], [1, 4, 8], [16, 32, 64], [torch.float32, torch.float16])),
-)
-def test_it_answers_as_the_reference_does_over_the_long_matrix(
-    head_dim: int, group: int, page: int, dtype: torch.dtype
-) -> None:
+@pytest.mark.parametrize(("head_dim", "group", "page"), list(product([64, 96, 128], [1, 4, 8], [16, 32, 64])))
+def test_it_answers_as_the_reference_does_over_the_long_matrix(head_dim: int, group: int, page: int) -> None:
+    dtype = torch.float32 if page == 32 else torch.float16
     case = ragged(head_dim=head_dim, heads=2 * group, page=page, dtype=dtype, window=25, sink=page // 8)
     case.agrees(case.run_guarded())
