@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from headrace.kernels.sparse_attention.select import reference
 from headrace.kernels.sparse_attention.select.choice import Choice, Given
 
 Lists = list[list[list[int]]]
@@ -69,6 +70,20 @@ def arguments(given: Given, choice: Choice) -> dict[str, Any]:
         return kept | {name: tensor for name, tensor in given._asdict().items() if name != "cu_seqlens"}
     caps = {"max_seqlen_q": choice.max_rows * choice.block_q}
     return kept | caps | given._asdict() | {"block_q": choice.block_q, "block_kv": choice.block_kv}
+
+
+def reference_scores(given: Given, choice: Choice) -> torch.Tensor:
+    """Return what all rows see scored by the reference, in one line, float64."""
+    scores = [score for by_row in reference.scores(given, choice) for row in by_row for score in row]
+    return torch.tensor(scores, dtype=torch.float64)
+
+
+def visible_scores(scores: torch.Tensor, given: Given, choice: Choice) -> torch.Tensor:
+    """Return what all rows see of scores [Hkv, rows, blocks], in one line."""
+    rows = given.seq_lens.shape[0] * choice.max_rows
+    places = [reference.extent(given, choice, row) for row in range(rows)]
+    seen = [place[2] // choice.block_kv + 1 if place else 0 for place in places]
+    return torch.cat([scores[head, row, :count] for head in range(len(scores)) for row, count in enumerate(seen)])
 
 
 def lists_of(indices: torch.Tensor, counts: torch.Tensor) -> Lists:

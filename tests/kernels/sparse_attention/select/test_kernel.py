@@ -6,7 +6,7 @@ import torch
 from headrace.kernels.sparse_attention.select import _launch, _torch, reference
 from headrace.kernels.sparse_attention.select.choice import Choice, Given
 from tests.support.kernels.bf16 import exact_bf16
-from tests.support.kernels.block_choice import batch, lists_of
+from tests.support.kernels.block_choice import batch, lists_of, reference_scores, visible_scores
 from tests.support.kernels.canaries import allocations_guarded, guard
 from tests.support.kernels.strides import far
 from tests.support.kernels.tolerance import close
@@ -20,13 +20,6 @@ def random_batch(dtype: torch.dtype, **sizes: object) -> tuple[Given, Choice]:
     kmeta = torch.randn(given.kmeta.shape, generator=draw)
     kmeta = kmeta.sort(1).values if choice.is_minmax else kmeta
     return given._replace(q=torch.randn(given.q.shape, generator=draw).to(dtype), kmeta=kmeta.to(dtype)), choice
-
-
-def close_to_reference(found: torch.Tensor, given: Given, choice: Choice, dtype: torch.dtype) -> None:
-    for head, by_row in enumerate(reference.scores(given, choice)):
-        for row, scores in enumerate(by_row):
-            size = given.q.shape[-1]
-            close(found[head, row, : len(scores)], torch.tensor(scores, dtype=torch.float64), dtype, size)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +41,7 @@ def test_scores_are_those_of_the_reference_and_nothing_else_is_touched(
         found = _launch.score(Given(*(each.tensor for each in guards)), choice)
     for each in guards:
         each.check()
-    close_to_reference(found, given, choice, dtype)
+    close(visible_scores(found, given, choice), reference_scores(given, choice), dtype, given.q.shape[-1])
 
 
 def test_scores_follow_any_strides_past_32_bits() -> None:
@@ -59,7 +52,7 @@ def test_scores_follow_any_strides_past_32_bits() -> None:
     near = given._replace(kmeta=meta)
     wide = given._replace(kmeta=far(meta), q=far(given.q))
     found = _launch.score(wide, choice)
-    close_to_reference(found, near, choice, torch.float16)
+    close(visible_scores(found, near, choice), reference_scores(near, choice), torch.float16, 16)
     by_head = given.q.transpose(0, 1).contiguous().transpose(0, 1)
     assert torch.equal(_launch.score(near._replace(q=by_head), choice), _launch.score(near, choice))
 
@@ -130,7 +123,7 @@ def test_every_size_is_the_reference(dtype: torch.dtype, *, pages: int, size: in
     )
     with exact_bf16():
         found = _launch.score(given, choice)
-    close_to_reference(found, given, choice, dtype)
+    close(visible_scores(found, given, choice), reference_scores(given, choice), dtype, given.q.shape[-1])
 
 
 @pytest.mark.full
