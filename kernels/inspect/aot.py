@@ -10,7 +10,7 @@ from headrace.kernels.inspect import amdgcn, sass
 from headrace.kernels.inspect.facts import Counts, Facts, Whose
 from headrace.kernels.inspect.load_lines import Loads, loads
 from headrace.kernels.inspect.occupancy import blocks_per_multiprocessor, occupancy
-from headrace.kernels.inspect.variant import Variant
+from headrace.kernels.variant import Variant
 
 Compiled: TypeAlias = Any  # what Triton returns, which has no types
 ARCHES: Final = ("sm_80", "sm_90", "sm_100", "gfx942")

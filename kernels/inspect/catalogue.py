@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import headrace.kernels
-from headrace.kernels.inspect.variant import Variant
+from headrace.kernels.variant import Variant
 
 MODULE: Final = "variants"
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import torch
 
-from headrace.kernels.inspect.variant import Variant
+from headrace.kernels.variant import Variant
 
 Jit: TypeAlias = Any  # a `triton.jit` function, which has no types
 Argument: TypeAlias = Any  # whatever a kernel may be given

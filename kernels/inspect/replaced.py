@@ -16,7 +16,7 @@ import torch
 
 from headrace.kernels.inspect.launch import Purpose, recording
 from headrace.kernels.inspect.roofline import HEADS, QWEN3_30B
-from headrace.kernels.inspect.variant import Variant
+from headrace.kernels.variant import Variant
 
 MOE: Final = "vllm.model_executor.layers.fused_moe.fused_moe"
 ATTENTION: Final = "vllm.v1.attention.ops.triton_unified_attention"

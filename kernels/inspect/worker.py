@@ -17,7 +17,7 @@ from typing import Final, TextIO
 
 from headrace.kernels.inspect import aot, catalogue
 from headrace.kernels.inspect.facts import Facts, Whose, from_json, to_json
-from headrace.kernels.inspect.variant import Variant
+from headrace.kernels.variant import Variant
 
 HIDDEN: Final = ("TRITON_INTERPRET",)
 CACHE: Final = "TRITON_CACHE_DIR"

@@ -7,7 +7,7 @@ import triton
 
 from headrace.kernels import tuned
 from headrace.kernels.expert_routing.align import _kernel
-from headrace.kernels.inspect.variant import Variant
+from headrace.kernels.variant import Variant
 
 # Experts and rows of a block: decode with an odd number of experts, prefill, and the most of both.
 _SHAPES: Final = ((60, 16), (128, 64), (512, 128))

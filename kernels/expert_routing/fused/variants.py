@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from headrace.kernels import tuned
 from headrace.kernels.expert_routing.fused import _kernel
-from headrace.kernels.inspect.variant import Variant
+from headrace.kernels.variant import Variant
 
 
 def variants(arch: str) -> tuple[Variant, ...]:

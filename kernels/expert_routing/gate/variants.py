@@ -6,7 +6,7 @@ from typing import Final
 
 from headrace.kernels import tuned
 from headrace.kernels.expert_routing.gate import _kernel
-from headrace.kernels.inspect.variant import Variant
+from headrace.kernels.variant import Variant
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any, Final
 from headrace.kernels import tuned
 from headrace.kernels.expert_routing.gemm import _kernel
 from headrace.kernels.expert_routing.gemm.launch import LARGE_BLOCK_M, OP
-from headrace.kernels.inspect.variant import Variant
 from headrace.kernels.quant_layout import BYTE_BITS, INT4_BITS
+from headrace.kernels.variant import Variant
 
 BLOCKS_M: Final = (16, 32, 64, 128)
 WIDTHS: Final = (4, 8, 16)

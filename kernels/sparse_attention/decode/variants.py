@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from headrace.kernels import tuned
-from headrace.kernels.inspect.variant import Variant
 from headrace.kernels.sparse_attention.decode import _kernel
+from headrace.kernels.variant import Variant
 
 _POINTERS: Final = ("q", "k_cache", "v_cache", "k_scale", "v_scale", "pages", "n_valid", "out", "lse")
 _ALIGNED_STRIDES: Final = (

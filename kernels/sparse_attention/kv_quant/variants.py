@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from headrace.kernels import tuned
-from headrace.kernels.inspect.variant import Variant
 from headrace.kernels.sparse_attention.kv_quant import _kernel
+from headrace.kernels.variant import Variant
 
 _KV_HEADS: Final = 8
 _SHAPES: Final = ((128, 16, "bf16"), (64, 64, "fp16"))

@@ -3,8 +3,8 @@
 from typing import Final
 
 from headrace.kernels import tuned
-from headrace.kernels.inspect.variant import Variant
 from headrace.kernels.sparse_attention.merge import _kernel
+from headrace.kernels.variant import Variant
 
 _TYPES: Final = {
     "o": "*fp32",

@@ -3,9 +3,9 @@
 from typing import Final
 
 from headrace.kernels import tuned
-from headrace.kernels.inspect.variant import Variant
 from headrace.kernels.sparse_attention.page_stats import _kernel
 from headrace.kernels.sparse_attention.page_stats._launch import OP
+from headrace.kernels.variant import Variant
 
 HEAD_DIM: Final = 128
 _TYPES: Final = {

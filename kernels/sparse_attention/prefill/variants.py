@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from headrace.kernels import tuned
-from headrace.kernels.inspect.variant import Variant
 from headrace.kernels.sparse_attention.prefill import HEAD_DIMS, _kernel
+from headrace.kernels.variant import Variant
 
 _INDEX: Final = ("block_table", "cu_q", "seq_lens", "idx", "cnt")
 _POINTERS: Final = ("q", "k_cache", "v_cache", *_INDEX, "out", "lse")

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from headrace.kernels import tuned
-from headrace.kernels.inspect.variant import Variant
 from headrace.kernels.sparse_attention.select import _kernel
 from headrace.kernels.sparse_attention.select._launch import KEEP, POOL, SCORE
+from headrace.kernels.variant import Variant
 
 HEADS_A_GROUP: Final = 4
 HEAD_DIM: Final = 128

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from headrace.kernels.inspect import catalogue
-from headrace.kernels.inspect.variant import Variant
+from headrace.kernels.variant import Variant
 
 OPS = ("moe_gemm", "sparse_prefill", "sparse_decode")
 

@@ -4,7 +4,7 @@
 import triton
 import triton.language as tl
 
-from headrace.kernels.inspect.variant import Variant
+from headrace.kernels.variant import Variant
 
 
 @triton.jit

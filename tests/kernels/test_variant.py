@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from headrace.kernels.inspect.variant import Variant
+from headrace.kernels.variant import Variant
 
 
 def test_a_variant_is_plain_data_that_nobody_changes() -> None:
