@@ -7,8 +7,9 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 ENGINE_BIN := .venv-engine/bin
-# Named for what it was built from: a changed lock or a changed entry point builds anew, unchanged ones cost nothing.
-VENV := .venv/.built-$(shell cat requirements/pip.lock requirements/gateway.lock pyproject.toml | sha256sum | cut -c1-16)
+# Named for what they were made from: a changed lock builds anew, a changed entry point installs anew, else it costs nothing.
+BUILT := .venv/.built-$(shell cat requirements/pip.lock requirements/gateway.lock | sha256sum | cut -c1-16)
+VENV := .venv/.installed-$(shell sha256sum pyproject.toml | cut -c1-16)
 # Only `make bench NAME=plots` needs it, so only that installs it.
 DRAWING := .venv/.drawing-$(shell sha256sum requirements/bench.lock | cut -c1-16)
 # What imports without torch or vLLM is typed in .venv, the rest in .venv-engine; `-p` takes each room from the import root.
@@ -74,7 +75,11 @@ bench-gpu:  ## on a CUDA machine: are the kernels right, and how fast beside tor
 clean:  ## remove both environments and every cache of this folder; fetched models stay
 	rm -rf .venv .venv-engine .run .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 
-$(VENV): requirements/pip.lock requirements/gateway.lock
+$(VENV): $(BUILT)
+	@[ -t 1 ] || export PIP_QUIET=2; $(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
+	@rm -f .venv/.installed-* && touch $@
+
+$(BUILT): requirements/pip.lock requirements/gateway.lock
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info[:2] == (3, 11) else f"headrace: the locks are for Python 3.11, this is {sys.version.split()[0]}; run: make $(or $(MAKECMDGOALS),help) PYTHON=/path/to/python3.11")'
 	@echo "headrace: building .venv, the gateway's environment (about 350 MB, a minute)"
 	@$(PYTHON) -m venv .venv
@@ -82,7 +87,6 @@ $(VENV): requirements/pip.lock requirements/gateway.lock
 	@find .venv/lib -maxdepth 4 -name '*.dist-info' ! -exec test -e '{}/RECORD' \; -prune -exec rm -r '{}' +
 	@[ -t 1 ] || export PIP_QUIET=2; $(BIN)/python -m pip install --no-deps --require-hashes -r requirements/pip.lock
 	@[ -t 1 ] || export PIP_QUIET=2; $(BIN)/python -m pip install --no-deps --require-hashes -r requirements/gateway.lock
-	@[ -t 1 ] || export PIP_QUIET=2; $(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
 	@rm -f .venv/.built-* && touch $@
 
 $(DRAWING): requirements/bench.lock | $(VENV)
