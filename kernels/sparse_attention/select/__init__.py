@@ -28,7 +28,7 @@ Method = Literal["mean", "minmax"]
 
 _FLOATS: Final = (torch.float32, torch.float16, torch.bfloat16)
 _MAX_HEAD_DIM: Final = 256
-_MAX_BLOCKS: Final = 16384
+_MAX_BLOCKS: Final = 8192  # what a program can hold in 64 KiB of shared memory
 _MAX_GROUP: Final = 64
 
 

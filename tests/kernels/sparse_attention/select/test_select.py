@@ -218,13 +218,19 @@ def test_nothing_to_choose_gives_empty_lists(
     assert bool((pages == -1).all())
 
 
-def test_a_head_too_long_for_the_kernel_is_counted_and_served(take: Callable[[str], None]) -> None:
+def test_what_the_kernels_do_not_take_is_counted_and_served(take: Callable[[str], None]) -> None:
     take("auto")
     given, choice = batch(size=260)
     assert lists_of(*select_blocks(**arguments(given, choice))) == reference.select(given, choice)
     given, choice = batch(heads=65, kv_heads=1, is_decode=True)
     assert chosen_pages(given, choice) == reference.pages(given, choice)
-    assert dispatch.refusals() == {("select_blocks", "head-dim"): 1, ("select_pages", "group"): 1}
+    given, choice = batch(prefixes=(8192 * 4,), heads=1, kv_heads=1, size=1, is_decode=True)
+    assert chosen_pages(given, choice) == reference.pages(given, choice)
+    assert dispatch.refusals() == {
+        ("select_blocks", "head-dim"): 1,
+        ("select_pages", "group"): 1,
+        ("select_pages", "blocks"): 1,
+    }
 
 
 @METHODS
