@@ -3,12 +3,16 @@
 Read from the files that the plug-ins write, whenever somebody looks; an engine that was asked for nothing has none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Final
 
 from headrace.gateway.telemetry.logging import Log
 from headrace.gateway.wiring.processes import Processes
 from headrace.models.backends.kernels import KernelReport, read_report
+
+
+SILENT: Final = "the plug-in of its engine said nothing; run make setup, which installs it"
 
 
 class KernelWatch:
@@ -17,6 +21,10 @@ class KernelWatch:
     def __init__(self, processes: Processes) -> None:
         self._folders: Mapping[str, Path] = {
             name: engine.kernel_state for name, engine in processes.engines.items() if engine.kernel_state is not None
+        }
+
+        self._is_up: Mapping[str, Callable[[], bool]] = {
+            name: engine.is_up for name, engine in processes.engines.items()
         }
 
     @property
@@ -42,16 +50,23 @@ class KernelWatch:
 
     def degraded(self) -> list[str]:
         """Return one line for each hook that could not be put in: its engine serves, without our kernels."""
-        return [
+        lines = [
             f"backend {backend}: the {hook} hook of its kernels failed: {error}"
             for backend, report in self._reports().items()
             for hook, error in report.failed.items()
         ]
+        return lines + [f"backend {backend}: {SILENT}" for backend in self._silent()]
 
     def tell(self, log: Log) -> None:
         """Write one event for each engine: the hooks that are in and those that failed."""
         for backend, report in self._reports().items():
             log.event("kernels", backend=backend, installed=dict(report.installed), failed=dict(report.failed))
+
+    def _silent(self) -> list[str]:
+        """Return the engines that serve and whose plug-in never said a word."""
+        reports = self._reports()
+        spoke = {backend for backend, report in reports.items() if report.installed or report.failed}
+        return [backend for backend in reports if backend not in spoke and self._is_up[backend]()]
 
     def _reports(self) -> dict[str, KernelReport]:
         return {backend: read_report(folder) for backend, folder in self._folders.items()}

@@ -38,8 +38,11 @@ def register() -> None:
     if wanted.is_empty:
         return
     state.write_at_end()
-    from headrace.kernels.vllm_plugin import hooks  # noqa: PLC0415  (imports vLLM)
-
+    try:
+        from headrace.kernels.vllm_plugin import hooks  # noqa: PLC0415  (imports vLLM)
+    except BROKEN as exc:
+        _tell("hooks", exc, log)
+        return
     for name, install, stand_in in hooks.of(wanted):
         if state.is_installed(name):
             continue
@@ -54,12 +57,16 @@ def _try(name: str, install: Install, log: logging.Logger) -> bool:
     try:
         what = install()
     except BROKEN as exc:
-        state.fail(name, f"{type(exc).__name__}: {exc}")
-        log.exception("headrace: the %s hook could not be put in; vLLM's own code serves", name)
+        _tell(name, exc, log)
         return False
     state.install(name, what)
     log.info("headrace: the %s hook is in: %s", name, what)
     return True
+
+
+def _tell(name: str, error: Exception, log: logging.Logger) -> None:
+    state.fail(name, f"{type(error).__name__}: {error}")
+    log.error("headrace: the %s hook could not be put in; vLLM's own code serves", name, exc_info=error)
 
 
 def _all_on() -> options.Options:

@@ -43,6 +43,15 @@ def test_a_hook_that_failed_is_told_with_its_engine_and_why(tmp_path: Path) -> N
     ]
 
 
+def test_an_engine_that_serves_without_a_word_of_its_plug_in_is_told_with_the_cure(tmp_path: Path) -> None:
+    found = KernelWatch(Processes({"small": engine(tmp_path / "none")}))
+    assert found.degraded() == [
+        "backend small: the plug-in of its engine said nothing; run make setup, which installs it"
+    ]
+    starting = Engine(EndpointSpec("http://127.0.0.1:9/v1", "k", "vllm"), lambda: False, tmp_path / "none")
+    assert KernelWatch(Processes({"small": starting})).degraded() == []
+
+
 def test_the_start_says_which_hooks_are_in(tmp_path: Path) -> None:
     lines: list[bytes] = []
 

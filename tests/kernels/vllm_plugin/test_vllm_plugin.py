@@ -82,6 +82,16 @@ def test_a_hook_that_fails_is_noted_and_stood_in_for_and_the_others_go_in(monkey
     assert state.snapshot()["installed"] == {"attention stand-in": "NO ATTENTION", "moe": "MOE"}
 
 
+def test_a_vllm_without_the_names_of_the_hooks_is_noted_and_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    switch_on(monkeypatch, Hooks())
+    monkeypatch.delattr(vllm_plugin, "hooks")
+    monkeypatch.setitem(sys.modules, "headrace.kernels.vllm_plugin.hooks", None)
+    vllm_plugin.register()
+    assert (
+        "ImportError" in state.snapshot()["failed"]["hooks"] or "ModuleNotFound" in state.snapshot()["failed"]["hooks"]
+    )
+
+
 def test_the_kill_switch_leaves_only_stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Hooks()
     switch_on(monkeypatch, found, HEADRACE_KERNELS="off")
