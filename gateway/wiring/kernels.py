@@ -11,7 +11,6 @@ from headrace.gateway.telemetry.logging import Log
 from headrace.gateway.wiring.processes import Processes
 from headrace.models.backends.kernels import KernelReport, read_report
 
-
 SILENT: Final = "the plug-in of its engine said nothing; run make setup, which installs it"
 
 
