@@ -9,7 +9,8 @@ from headrace.kernels import checking, tuned
 from headrace.kernels.expert_routing.align import moe_align
 from headrace.kernels.expert_routing.fused.combine import combine
 from headrace.kernels.expert_routing.gemm import check as check_product
-from headrace.kernels.expert_routing.gemm.launch import Product, multiply
+from headrace.kernels.expert_routing.gemm.launch import multiply
+from headrace.kernels.expert_routing.gemm.product import Product
 from headrace.kernels.quant_layout import ExpertQuant
 
 __all__ = ["fused_experts"]

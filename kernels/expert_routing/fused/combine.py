@@ -18,7 +18,7 @@ def combine(each: torch.Tensor, w: torch.Tensor, ids: torch.Tensor) -> torch.Ten
     hidden = each.shape[1]
     out = each.new_empty((tokens, hidden))
     tile = tuned.choose("combine", tuned.arch(each.device), h=hidden)
-    with torch.cuda.device_of(out):
+    with torch.cuda.device_of(out):  # type: ignore[no-untyped-call]  # torch leaves it so
         combine_kernel[tokens, -(-hidden // tile["block_h"])](
             each,
             w,

@@ -9,7 +9,8 @@ from typing import Final
 import torch
 
 from headrace.kernels import checking
-from headrace.kernels.expert_routing.gemm.launch import Product, multiply
+from headrace.kernels.expert_routing.gemm.launch import multiply
+from headrace.kernels.expert_routing.gemm.product import Product
 from headrace.kernels.quant_layout import BYTE_BITS, weight_bits
 
 Align = tuple[torch.Tensor, torch.Tensor, torch.Tensor]

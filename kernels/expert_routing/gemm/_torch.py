@@ -4,19 +4,16 @@ Accumulation is torch's own (float32 inside one product); gate, up and the row f
 """
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
+from headrace.kernels.expert_routing.gemm.product import Product
 from headrace.kernels.quant_layout import INT4_BITS, INT4_MIDDLE, restore
 from headrace.kernels.quant_layout.nibbles import LARGEST
 
-if TYPE_CHECKING:
-    from headrace.kernels.expert_routing.gemm.launch import Product
 
-
-def multiply(product: "Product", align: tuple[torch.Tensor, torch.Tensor, torch.Tensor], out: torch.Tensor) -> None:
+def multiply(product: Product, align: tuple[torch.Tensor, torch.Tensor, torch.Tensor], out: torch.Tensor) -> None:
     """Write the rows of `out` that `align` names."""
     if out.device.type == "cpu":
         by_expert(product, align, out)
@@ -24,7 +21,7 @@ def multiply(product: "Product", align: tuple[torch.Tensor, torch.Tensor, torch.
         by_block(product, align, out)
 
 
-def by_expert(product: "Product", align: tuple[torch.Tensor, torch.Tensor, torch.Tensor], out: torch.Tensor) -> None:
+def by_expert(product: Product, align: tuple[torch.Tensor, torch.Tensor, torch.Tensor], out: torch.Tensor) -> None:
     """One product for each expert that any row goes to. Looks at the alignment's values: for CPU tensors."""
     sorted_ids, expert_ids, num_post = align
     block_m = sorted_ids.numel() // expert_ids.numel()
@@ -46,7 +43,7 @@ def by_expert(product: "Product", align: tuple[torch.Tensor, torch.Tensor, torch
         out[ids] = _results(product, ids, a[ids // product.top_k] @ weight.T)
 
 
-def by_block(product: "Product", align: tuple[torch.Tensor, torch.Tensor, torch.Tensor], out: torch.Tensor) -> None:
+def by_block(product: Product, align: tuple[torch.Tensor, torch.Tensor, torch.Tensor], out: torch.Tensor) -> None:
     """One product for each block of the static cap, its expert picked on the device: nothing waits for a value.
 
     Scratch is one expert's weight. Rows of padding and of absent experts go to one spare row that is dropped.
@@ -86,14 +83,14 @@ def split_weight(
     return values.view(n, k)
 
 
-def _splits(product: "Product") -> bool:
+def _splits(product: Product) -> bool:
     """Tell whether every group has as many even columns as odd, so that halves share its scale."""
     if product.scale is None or product.bits != INT4_BITS:
         return False
     return product.a.shape[1] // product.scale.shape[2] % 2 == 0
 
 
-def _weight(product: "Product", stored: torch.Tensor, expert: "int | torch.Tensor") -> torch.Tensor:
+def _weight(product: Product, stored: torch.Tensor, expert: "int | torch.Tensor") -> torch.Tensor:
     if product.scale is None:
         return stored
     scale, zp = _one(product.scale, expert), None if product.zp is None else _one(product.zp, expert)
@@ -104,7 +101,7 @@ def _one(tensor: torch.Tensor, expert: "int | torch.Tensor") -> torch.Tensor:
     return tensor[expert] if isinstance(expert, int) else tensor.index_select(0, expert)[0]
 
 
-def _results(product: "Product", ids: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+def _results(product: Product, ids: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     if not product.swiglu and product.mul_weight is None:
         return values
     wide = values.to(torch.float32)

@@ -1,43 +1,18 @@
 """Runs one grouped product into a buffer that is there, by the kernel or by torch; `fused_experts` comes here too."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import torch
 
 from headrace.kernels import dispatch, tuned
 from headrace.kernels.expert_routing.gemm import _torch
-from headrace.kernels.quant_layout import BYTE_BITS, INT4_BITS, weight_bits
+from headrace.kernels.expert_routing.gemm.product import Product
+from headrace.kernels.quant_layout import BYTE_BITS, INT4_BITS
 
 OP: Final = "moe_gemm"
 LEAST_BLOCK_M: Final = 16
 INT4_WORD: Final = 8
 LARGE_BLOCK_M: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """The operands of one grouped product, as `moe_gemm` takes them."""
-
-    a: torch.Tensor
-    w: torch.Tensor
-    scale: torch.Tensor | None
-    zp: torch.Tensor | None
-    top_k: int
-    mul_weight: torch.Tensor | None
-    swiglu: bool
-
-    @property
-    def bits(self) -> int:
-        """What one weight takes: 4, 8, 16 or 32."""
-        return weight_bits(self.w, self.a.shape[1])
-
-    @property
-    def group(self) -> int:
-        """Neighbours along K that share a scale; 0 where all of K does, or there is none."""
-        if self.scale is None or self.scale.shape[2] <= 1:
-            return 0
-        return self.a.shape[1] // self.scale.shape[2]
 
 
 def multiply(product: Product, align: tuple[torch.Tensor, torch.Tensor, torch.Tensor], out: torch.Tensor) -> None:
@@ -87,7 +62,7 @@ def _launch(
     zp = product.zp if product.zp is not None else w
     blocks, n = expert_ids.numel(), w.shape[1]
     block_m = sorted_ids.numel() // blocks
-    with torch.cuda.device_of(out):
+    with torch.cuda.device_of(out):  # type: ignore[no-untyped-call]  # torch leaves it so
         moe_gemm_kernel[blocks * -(-n // tile["block_n"]),](
             a,
             w,

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from headrace.kernels import dispatch, tuned
-from headrace.kernels.expert_routing.gemm.launch import OP, Product, constants, multiply, refusal
+from headrace.kernels.expert_routing.gemm.launch import OP, constants, multiply, refusal
+from headrace.kernels.expert_routing.gemm.product import Product
 from tests.kernels.expert_routing.gemm.cases import Case
 
 pytestmark = pytest.mark.engine_env

@@ -3,7 +3,7 @@ import torch
 
 from headrace.kernels import dispatch
 from headrace.kernels.expert_routing.gemm import _torch
-from headrace.kernels.expert_routing.gemm.launch import Product
+from headrace.kernels.expert_routing.gemm.product import Product
 from headrace.kernels.quant_layout import restore
 from tests.kernels.expert_routing.gemm import cases
 from tests.kernels.expert_routing.gemm.cases import Case

@@ -1,7 +1,8 @@
 import pytest
 
 from headrace.kernels import tuned
-from headrace.kernels.expert_routing.gemm.launch import LARGE_BLOCK_M, OP, Product, constants
+from headrace.kernels.expert_routing.gemm.launch import LARGE_BLOCK_M, OP, constants
+from headrace.kernels.expert_routing.gemm.product import Product
 from headrace.kernels.expert_routing.gemm.variants import variants
 from tests.kernels.expert_routing.gemm.cases import BRAIN, Case
 
