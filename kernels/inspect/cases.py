@@ -213,10 +213,9 @@ def counted() -> Iterator[tuple[str, Callable[[], Case]]]:
     layer = Experts("8 experts of 256 x 128", hidden=256, inner=128, experts=8, top_k=2)
     heads = Heads(query=8, kv=2, dim=128)
     where = Where()
-    kinds: tuple[Weights, ...] = ("bf16", "int8", "int4")
-    for tokens in (1, 4):
-        for weights in kinds:
-            yield "moe_gemm", partial(gate_and_up, tokens, layer, weights, where)
+    products: tuple[tuple[int, Weights], ...] = ((1, "bf16"), (1, "int4"), (4, "int8"), (4, "int4"))
+    for tokens, weights in products:
+        yield "moe_gemm", partial(gate_and_up, tokens, layer, weights, where)
     yield "sparse_decode", partial(decode, 2048, 1, 2000, heads, where)
     yield "sparse_decode", partial(decode, 1024, 3, 1000, heads, where)
     yield "sparse_prefill", partial(prefill, 256, 256, 0.5, Heads(query=2, kv=1, dim=64), where)

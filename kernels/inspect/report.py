@@ -29,8 +29,11 @@ def rows(facts: Iterable[Facts]) -> list[dict[str, Any]]:
 
 
 def beside(ours: Facts, theirs: Sequence[Facts]) -> str:
-    """Say where `ours` is better, equal or worse than the replaced kernels of its op, role and architecture."""
-    same = [one for one in theirs if (one.op, one.role, one.arch) == (ours.op, ours.role, ours.arch)]
+    """Say where `ours` is better, equal or worse than the best of what it replaces.
+
+    That is the kernels of the same op, role, architecture and kind of weights.
+    """
+    same = [one for one in theirs if _alike(one) == _alike(ours)]
     if ours.whose != "headrace" or ours.error or not same:
         return ""
     verdicts: dict[str, list[str]] = {"better": [], "equal": [], "worse": []}
@@ -123,6 +126,11 @@ def _row(one: Facts, verdict: str) -> dict[str, Any]:
         "error": one.error,
         "basis": LABEL,
     }
+
+
+def _alike(one: Facts) -> tuple[str, str, str, str]:
+    kind = next((word for word in ("int4", "int8") if word in one.shape), "float")
+    return one.op, one.role, one.arch, kind
 
 
 def _unit(one: Facts) -> int:

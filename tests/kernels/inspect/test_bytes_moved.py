@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -42,5 +44,23 @@ def test_the_ratio_is_of_what_is_issued_to_what_is_needed() -> None:
     assert Moved("op", "shape", 100, 115).ratio == 1.15
 
 
+@pytest.mark.full
 def test_a_process_of_its_own_counts_the_same() -> None:
     assert [one.op for one in bytes_moved.measure_apart(["moe_gate"])] == ["moe_gate"]
+
+
+def test_the_process_that_counts_interprets_and_insists_on_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[list[str], dict[str, str]]] = []
+
+    def run(command: list[str], *, env: dict[str, str], **_: object) -> SimpleNamespace:
+        asked.append((command, env))
+        line = '{"op": "moe_gate", "shape": "T=1", "compulsory": 10, "issued": 11, "whose": "headrace"}\n'
+        return SimpleNamespace(returncode=len(asked) - 1, stdout=line, stderr="no such case")
+
+    monkeypatch.setattr(bytes_moved.subprocess, "run", run)
+    assert bytes_moved.measure_apart(["moe_gate"]) == [Moved("moe_gate", "T=1", 10, 11)]
+    command, environment = asked[0]
+    assert command[-1] == "moe_gate"
+    assert (environment["TRITON_INTERPRET"], environment["HEADRACE_KERNELS"]) == ("1", "triton")
+    with pytest.raises(RuntimeError, match="no such case"):
+        bytes_moved.measure_apart()

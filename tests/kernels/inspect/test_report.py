@@ -24,8 +24,9 @@ def test_ours_is_held_beside_what_it_replaces_with_what_is_worse_named_too() -> 
     assert report.rows([OURS, THEIRS])[1]["beside_vllm"] == ""
 
 
-def test_only_the_same_op_role_and_architecture_are_compared() -> None:
+def test_only_the_same_op_role_architecture_and_kind_of_weights_are_compared() -> None:
     others = [replace(THEIRS, arch="sm_80"), replace(THEIRS, role="prefill"), replace(THEIRS, error="no")]
+    others.append(replace(THEIRS, shape="T=1 int4"))
     assert report.rows([OURS, *others])[0]["beside_vllm"] == ""
 
 
