@@ -19,7 +19,7 @@ from benchmarks.overhead import host
 from headrace.kernels.inspect import cases, timed
 from headrace.kernels.inspect.cases import Case, Where
 from headrace.kernels.inspect.roofline import Experts, Heads
-from headrace.kernels.tuned.timing import NoDevice, require_device, time_us
+from headrace.kernels.tuning.timing import NoDevice, require_device, time_us
 
 RESULT: Final = Path(__file__).parent / "results" / "kernels_gpu.csv"
 _LAYER: Final = Experts("32 experts of 1024 x 512", hidden=1024, inner=512, experts=32, top_k=4)

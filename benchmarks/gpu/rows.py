@@ -9,8 +9,8 @@ from typing import Final
 from benchmarks.gpu.rivals import Call, Rival, kernels, rivals
 from headrace.kernels.inspect.cases import Case, Where
 from headrace.kernels.inspect.roofline import Work
-from headrace.kernels.tuned.timing import inputs_needed
-from headrace.kernels.tuned.tune import is_near, tensors
+from headrace.kernels.tuning.timing import inputs_needed
+from headrace.kernels.tuning.tune import is_near, tensors
 
 COLUMNS: Final = (
     "date", "commit", "device", "versions", "op", "shape", "who", "us", "floor_us", "of_floor", "beside_ours", "note",

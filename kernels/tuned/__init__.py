@@ -1,7 +1,7 @@
 """How a kernel is cut for a device: the tables beside this file, and the look-up. No autotuning at run time.
 
 `<arch>/<op>.json` (`sm_90/moe_gemm.json`) is a list of rows, tried in order; a row applies where every `max_<size>` of
-it is at least the size of the call, and the last row has no bound. `python -m headrace.kernels.tuned.tune` times
+it is at least the size of the call, and the last row has no bound. `python -m headrace.kernels.tuning.tune` times
 candidates on a device and writes its table. Tables of one device (`NVIDIA_H100_80GB_HBM3/moe_gemm.json`) come before
 those of its architecture, and those in the folder `HEADRACE_KERNELS_TUNED` before the ones that are packaged.
 """

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from headrace.kernels.tuned import timing
-from headrace.kernels.tuned.timing import MOST_INPUTS, NoDevice, inputs_needed, require_device, time_us
+from headrace.kernels.tuning import timing
+from headrace.kernels.tuning.timing import MOST_INPUTS, NoDevice, inputs_needed, require_device, time_us
 
 
 def test_without_a_device_one_line_says_so() -> None:

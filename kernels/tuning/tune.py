@@ -1,4 +1,4 @@
-"""`python -m headrace.kernels.tuned.tune`: time candidates on this machine's GPU and write its tables.
+"""`python -m headrace.kernels.tuning.tune`: time candidates on this machine's GPU and write its tables.
 
 For each row of an op's table that the timed cases use, climb from the packaged values: change one of them at a time,
 keep what is faster and computes the same. The tables go to `<folder>/<arch>/<op>.json`, or, with `--device-named`,
@@ -23,7 +23,7 @@ import torch
 from headrace.kernels import tuned
 from headrace.kernels.inspect import timed
 from headrace.kernels.inspect.cases import Case, Where
-from headrace.kernels.tuned.timing import NoDevice, inputs_needed, require_device, time_us
+from headrace.kernels.tuning.timing import NoDevice, inputs_needed, require_device, time_us
 
 Builder = Callable[[Where], Case]
 Timed = Callable[[tuned.Row], float]
@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m headrace.kernels.tuned.tune", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m headrace.kernels.tuning.tune", description=__doc__)
     parser.add_argument("--op", action="append", help="only this op, as in moe_gemm; may be given again")
     own = os.environ.get(tuned.FOLDER_VARIABLE, "tuned")
     parser.add_argument("--folder", default=own, help=f"where the tables go (here {own})")

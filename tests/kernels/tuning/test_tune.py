@@ -9,8 +9,8 @@ import torch
 
 from headrace.kernels import tuned
 from headrace.kernels.inspect.cases import Case, Where
-from headrace.kernels.tuned import tune
-from headrace.kernels.tuned.tune import Bench, Prepared, climb, forced, is_near, neighbours, rows_used, write
+from headrace.kernels.tuning import tune
+from headrace.kernels.tuning.tune import Bench, Prepared, climb, forced, is_near, neighbours, rows_used, write
 
 ROWS = [{"max_t": 16, "block_m": 16, "num_warps": 4, "num_stages": 1}, {"block_m": 64, "num_warps": 8, "num_stages": 3}]
 WHERE = Where(dtype=torch.float32)
