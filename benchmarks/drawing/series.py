@@ -29,6 +29,17 @@ JUDGES: Final = {
     "logistic, levels by domain (shipped)": ("shipped judge", "cascade"),
 }
 
+CHOSEN: Final = {
+    "window + sink": "length",
+    "longformer": "question",
+    "bigbird": "constant",
+    "top-k of means": "cascade",
+    "top-k of extremes": "plain",
+    "top-p of means": "oracle",
+}
+# A Triton kernel reaches 477 of the 620 TFLOP/s of FlashAttention-3 (pytorch/benchmark#2391, H100, D 128, 16k).
+BREAK_EVEN_PERCENT: Final = 100 * 477 / 620
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -122,6 +133,21 @@ def reliability_panel(table: Table, source: str, model: str, title: str) -> Pane
         right = [table[source, model, row, figure.replace("promised", "right")] for figure in bins]
         found.append(Series(label, role, tuple(promised), tuple(right)))
     return Panel(title, tuple(found))
+
+
+def sparse_panel(table: Table, source: str, figure: str, title: str) -> Panel:
+    """Return a figure of a model under sparse attention against the share of blocks kept, by each way to choose."""
+    several = []
+    for method, role in CHOSEN.items():
+        budgets = [row for *place, row, name in table if place == [source, method] and name == figure]
+        points = sorted((table[source, method, row, "kept_percent"].value, row) for row in budgets)
+        y = tuple(table[source, method, row, figure] for _, row in points)
+        several.append(Series(method, role, tuple(kept for kept, _ in points), y))
+    levels = [each.value for one in several for each in one.y]
+    if levels:
+        ends = tuple(Interval(level, level, level) for level in (min(levels), max(levels)))
+        several.append(Series("break-even", "exact", (BREAK_EVEN_PERCENT, BREAK_EVEN_PERCENT), ends))
+    return Panel(title, tuple(several))
 
 
 def live_panel(rows: Sequence[Mapping[str, str]], load: str, figure: str, title: str) -> Panel:

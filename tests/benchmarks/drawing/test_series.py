@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.drawing.series import (
+    BREAK_EVEN_PERCENT,
     JUDGES,
     cascade_panel,
     experts_panel,
@@ -10,6 +11,7 @@ from benchmarks.drawing.series import (
     read_rows,
     reliability_panel,
     risk_panel,
+    sparse_panel,
 )
 from headrace.router.training.metrics import Interval
 
@@ -76,3 +78,15 @@ def test_the_judges_panels_follow_shares_and_bins() -> None:
     promised, found = reliability_panel(table, "live", "small", "t").series[:2]
     assert promised.x == (0.0, 100.0)
     assert (found.x, found.y[0].value) == ((20.0,), 10.0)
+
+
+def test_a_sparse_panel_runs_over_what_was_kept_and_shows_the_break_even() -> None:
+    table = {}
+    for budget, kept, gap in (("16", 40.0, 0.1), ("4", 10.0, 0.5)):
+        table["m", "bigbird", budget, "kept_percent"] = Interval(kept, kept, kept)
+        table["m", "bigbird", budget, "loss"] = Interval(gap, gap, gap)
+    series = {one.label: one for one in sparse_panel(table, "m", "loss", "t").series}
+    assert series["bigbird"].x == (10.0, 40.0)
+    assert [one.value for one in series["bigbird"].y] == [0.5, 0.1]
+    assert series["longformer"].x == ()
+    assert series["break-even"].x == (BREAK_EVEN_PERCENT, BREAK_EVEN_PERCENT)
