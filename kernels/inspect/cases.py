@@ -3,16 +3,18 @@
 Each knows the bytes its op cannot do without: every input that is needed once, every output once.
 """
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import torch
 
 from headrace.kernels.inspect.roofline import Experts, Heads
 
 Weights = Literal["bf16", "int8", "int4"]
+Op: TypeAlias = Callable[..., Any]
 GROUP: Final = 128
 ALIGNMENT_ROWS: Final = 16
 PREFILL_ROWS: Final = 128
@@ -64,7 +66,7 @@ class Case:
 
 def gate(tokens: int, layer: Experts, where: Where) -> Case:
     """Softmax scores and their best."""
-    from headrace.kernels.expert_routing.gate import moe_gate  # noqa: PLC0415  (an op is imported where it is run)
+    moe_gate = _op("expert_routing.gate", "moe_gate")
 
     logits = where.normal(tokens, layer.experts)
     needed = size(logits) + 8 * tokens * layer.top_k
@@ -75,7 +77,7 @@ def gate(tokens: int, layer: Experts, where: Where) -> Case:
 
 def align(tokens: int, layer: Experts, where: Where) -> Case:
     """Ids put in the order of their experts."""
-    from headrace.kernels.expert_routing.align import moe_align  # noqa: PLC0415  (as above)
+    moe_align = _op("expert_routing.align", "moe_align")
 
     ids, rows = routing(tokens, layer, where), block_rows(tokens)
     made = moe_align(ids, layer.experts, rows)
@@ -86,8 +88,8 @@ def align(tokens: int, layer: Experts, where: Where) -> Case:
 
 def gate_and_up(tokens: int, layer: Experts, weights: Weights, where: Where) -> Case:
     """Return the first product of the experts, with SwiGLU."""
-    from headrace.kernels.expert_routing.align import moe_align  # noqa: PLC0415  (as above)
-    from headrace.kernels.expert_routing.gemm import moe_gemm  # noqa: PLC0415  (as above)
+    moe_align = _op("expert_routing.align", "moe_align")
+    moe_gemm = _op("expert_routing.gemm", "moe_gemm")
 
     ids = routing(tokens, layer, where)
     order = moe_align(ids, layer.experts, block_rows(tokens))
@@ -108,15 +110,15 @@ def gate_and_up(tokens: int, layer: Experts, weights: Weights, where: Where) -> 
 
 def experts(tokens: int, layer: Experts, weights: Weights, where: Where) -> Case:
     """Return both products of the experts and the sum over each token's."""
-    from headrace.kernels.expert_routing.fused import fused_experts  # noqa: PLC0415  (as above)
-    from headrace.kernels.quant_layout import ExpertQuant  # noqa: PLC0415  (as above)
+    fused_experts = _op("expert_routing.fused", "fused_experts")
+    quantised = _op("quant_layout", "ExpertQuant")
 
     ids = routing(tokens, layer, where)
     shares = torch.full(ids.shape, 1 / layer.top_k, device=where.device)
     x = where.normal(tokens, layer.hidden)
     w13, s13 = matrices(layer.experts, 2 * layer.inner, layer.hidden, weights, where)
     w2, s2 = matrices(layer.experts, layer.hidden, layer.inner, weights, where)
-    quant = None if s13 is None or s2 is None else ExpertQuant(s13, s2)
+    quant = None if s13 is None or s2 is None else quantised(s13, s2)
     share = int(torch.unique(ids).numel()) / layer.experts
     between = 2 * tokens * layer.top_k * (layer.hidden + layer.inner) * x.element_size()
     return Case(
@@ -132,7 +134,7 @@ def experts(tokens: int, layer: Experts, weights: Weights, where: Where) -> Case
 
 def prefill(queries: int, before: int, kept: float, heads: Heads, where: Where) -> Case:
     """One sequence's chunk over the first block, its own block and others, `kept` of all that are visible."""
-    from headrace.kernels.sparse_attention.prefill import sparse_prefill  # noqa: PLC0415  (as above)
+    sparse_prefill = _op("sparse_attention.prefill", "sparse_prefill")
 
     context = before + queries
     k_cache, v_cache, table = cache(context, heads, where)
@@ -157,7 +159,7 @@ def prefill(queries: int, before: int, kept: float, heads: Heads, where: Where) 
 
 def decode(context: int, batch: int, kept: int, heads: Heads, where: Where) -> Case:
     """One token of each sequence over `kept` tokens of whole pages, another choice for each head."""
-    from headrace.kernels.sparse_attention.decode import sparse_decode  # noqa: PLC0415  (as above)
+    sparse_decode = _op("sparse_attention.decode", "sparse_decode")
 
     k_cache, v_cache, _ = cache(batch * context, heads, where)
     q = where.normal(batch, heads.query, heads.dim)
@@ -177,7 +179,7 @@ def decode(context: int, batch: int, kept: int, heads: Heads, where: Where) -> C
 
 def select(queries: int, before: int, kept: float, heads: Heads, where: Where) -> Case:
     """Choosing those blocks by the mean key of each."""
-    from headrace.kernels.sparse_attention.select import select_blocks  # noqa: PLC0415  (as above)
+    select_blocks = _op("sparse_attention.select", "select_blocks")
 
     context = before + queries
     blocks = -(-context // BLOCK)
@@ -221,6 +223,12 @@ def counted() -> Iterator[tuple[str, Callable[[], Case]]]:
     yield "sparse_prefill", partial(prefill, 256, 256, 0.5, Heads(query=2, kv=1, dim=64), where)
     yield "moe_gate", partial(gate, 33, layer, where)
     yield "moe_align", partial(align, 33, layer, where)
+
+
+def _op(package: str, name: str) -> Op:
+    """Return a function of an op's package, imported only now: ops list their variants with this package's words."""
+    op: Op = getattr(importlib.import_module(f"headrace.kernels.{package}"), name)
+    return op
 
 
 def size(*tensors: torch.Tensor | None) -> int:
