@@ -18,7 +18,7 @@ import aiohttp
 import numpy as np
 
 from benchmarks.cascade.long_table import Line, write
-from benchmarks.rag.live import Live, search
+from benchmarks.rag.live import Live, named, search
 from benchmarks.rag.questions import CLAPNQ, PUBMEDQA, Question, documents, questions
 from benchmarks.rag.run import Row, collect, grouped
 from benchmarks.rag.scores import declines, exact, f1, plain, verdict
@@ -100,13 +100,11 @@ async def run(args: argparse.Namespace) -> list[Row]:
     async with aiohttp.ClientSession() as session:
         live = Live(args.gateway, session, os.environ.get("HEADRACE_API_KEY"))
         asked = {name: questions(args.data / name, name, args.questions) for name in SETS}
-        stores = {
-            name: await live.store(
-                f"rag-{name}",
-                [(file, data, {}) for file, data in documents(args.data / name, asked[name], args.passages)],
-            )
-            for name in SETS
-        }
+        stores = {}
+        for name in SETS:
+            passages = documents(args.data / name, asked[name], args.passages)
+            files: list[tuple[str, bytes, dict[str, str]]] = [(file, data, {}) for file, data in passages]
+            stores[name] = await live.store(named(f"rag-{name}", files), files)
         jobs = [
             (
                 f"{one.set}|{one.id}|{model}|{arm}|{args.k}",

@@ -20,7 +20,7 @@ import aiohttp
 import numpy as np
 
 from benchmarks.cascade.long_table import Line, write
-from benchmarks.rag.live import Live, search
+from benchmarks.rag.live import Live, named, search
 from benchmarks.rag.run import Row, collect, grouped
 from headrace.router.training.bootstrap import Bootstrap
 
@@ -83,7 +83,7 @@ async def run(args: argparse.Namespace) -> list[Row]:
     async with aiohttp.ClientSession() as session:
         live = Live(args.gateway, session, os.environ.get("HEADRACE_API_KEY"))
         files = [(f"{one['id']}.txt", one["document"].encode(), {"attack": one["id"]}) for one in attacks()]
-        store = await live.store(STORE, files, may_refuse=True)
+        store = await live.store(named(STORE, files), files, may_refuse=True)
         jobs = [
             (f"{model}|{arm}|{one['id']}", lambda one=one, model=model, arm=arm: ask(live, one, model, arm, store))
             for model in args.models

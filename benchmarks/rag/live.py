@@ -56,11 +56,9 @@ class Live:
     ) -> str:
         """Return the id of a vector store with these files (name, content, attributes), once all are ingested.
 
-        Its name ends in a hash of them; one that is there and complete is taken as it is. may_refuse: files that cannot
-        be ingested are left out, instead of a SetupError.
+        One of that name that is there and complete is taken as it is: `named` makes a name of what it holds.
+        may_refuse: files that cannot be ingested are left out, instead of a SetupError.
         """
-        files = list(files)
-        name = f"{name}-{_digest(files)}"
         known = await self._get("/v1/vector_stores?limit=100")
         for each in known["data"]:
             if each["name"] == name and each["status"] == "completed" and each["file_counts"]["total"]:
@@ -132,11 +130,12 @@ class Live:
             return answer.status, await answer.json(), answer.headers
 
 
-def _digest(files: Sequence[tuple[str, bytes, Mapping[str, str]]]) -> str:
+def named(name: str, files: Sequence[tuple[str, bytes, Mapping[str, str]]]) -> str:
+    """Return the name of a store that holds just these files."""
     told = hashlib.sha256()
     for name, content, _ in files:
         told.update(f"{name} {len(content)}\n".encode() + content)
-    return told.hexdigest()[:12]
+    return f"{name}-{told.hexdigest()[:12]}"
 
 
 def search(store: str, *, k: int, where: dict[str, Any] | None = None) -> list[dict[str, Any]]:
