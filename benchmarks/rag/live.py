@@ -133,8 +133,8 @@ class Live:
 def named(name: str, files: Sequence[tuple[str, bytes, Mapping[str, str]]]) -> str:
     """Return the name of a store that holds just these files."""
     told = hashlib.sha256()
-    for name, content, _ in files:
-        told.update(f"{name} {len(content)}\n".encode() + content)
+    for file, content, _ in files:
+        told.update(f"{file} {len(content)}\n".encode() + content)
     return f"{name}-{told.hexdigest()[:12]}"
 
 
