@@ -23,15 +23,19 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole() -> dict[tuple[str, ...], mutants.Outcome]:
-    return {}
+def whole(copy: Path, request: pytest.FixtureRequest) -> mutants.Outcome:
+    """Run the tests of every mutant that is tried, unbroken: a mutant is killed only by tests that pass without it."""
+    tried = [item.callspec.params["mutant"] for item in request.session.items if "mutant" in _parameters(item)]
+    return mutants.run(sorted({test for mutant in tried for test in mutant.tests}), copy, timeout_s=1800)
+
+
+def _parameters(item: pytest.Item) -> dict[str, object]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
 
 
 @pytest.mark.parametrize("mutant", CASES)
-def test_a_mutant_is_killed(mutant: Mutant, copy: Path, whole: dict[tuple[str, ...], mutants.Outcome]) -> None:
-    if mutant.tests not in whole:
-        whole[mutant.tests] = mutants.run(mutant.tests, copy)
-    assert whole[mutant.tests].code == ALL_PASSED, f"its tests fail unbroken:\n{whole[mutant.tests].tail}"
+def test_a_mutant_is_killed(mutant: Mutant, copy: Path, whole: mutants.Outcome) -> None:
+    assert whole.code == ALL_PASSED, f"the tests fail unbroken:\n{whole.tail}"
     mutants.apply(mutant, copy)
     try:
         outcome = mutants.run(mutant.tests, copy)
