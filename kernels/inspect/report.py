@@ -11,9 +11,11 @@ from headrace.kernels.inspect.facts import Facts
 from headrace.kernels.inspect.roofline import Work
 
 LABEL: Final = "predicted, not timed"
-MEASURES: Final = (
-    "warps", "stages", "registers", "spill_bytes", "shared_bytes", "blocks_per_sm", "occupancy", "async_matrix",
-    "matrix", "wide_share", "shuffles", "barriers", "beside_vllm", "error",
+COUNTED: Final = "counted in the interpreter"
+COLUMNS: Final = (
+    "kind", "op", "whose", "arch", "role", "shape", "warps", "stages", "registers", "spill_bytes", "shared_bytes",
+    "blocks_per_sm", "occupancy", "async_matrix", "matrix", "wide_share", "shuffles", "barriers", "beside_vllm",
+    "error", "bytes_needed", "bytes_issued", "floor_us", "realistic_us", "basis",
 )  # fmt: skip
 PRINTED: Final = (
     "op", "whose", "arch", "role", "shape", "warps", "registers", "spill_bytes", "shared_bytes", "occupancy",
@@ -69,22 +71,20 @@ def further(moved: Iterable[Moved], works: Iterable[Work]) -> Iterator[str]:
 
 
 def write_csv(facts: Iterable[Facts], moved: Iterable[Moved], works: Iterable[Work], out: TextIO) -> None:
-    """Write everything in long form: one line a figure."""
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("kind", "op", "whose", "arch", "role", "shape", "tile", "measure", "value", "basis"))
-    for row in rows(facts):
-        head = ("kernel", row["op"], row["whose"], row["arch"], row["role"], row["shape"], row["tile"])
-        for measure in MEASURES:
-            if row[measure] != "":
-                writer.writerow((*head, measure, row[measure], LABEL))
+    """Write everything: one line a kernel, one a counted call, one a floor; what a kind has not is empty."""
+    writer = csv.DictWriter(out, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"kind": "kernel", **row} for row in rows(facts))
     for one in moved:
-        head = ("bytes", one.op, one.whose, "", "", one.shape, "")
-        for measure, value in (("compulsory", one.compulsory), ("issued", one.issued), ("ratio", round(one.ratio, 4))):
-            writer.writerow((*head, measure, value, "counted in the interpreter"))
+        figures = {"bytes_needed": one.compulsory, "bytes_issued": one.issued}
+        said = {"kind": "bytes", "op": one.op, "whose": one.whose, "shape": one.shape, "basis": COUNTED}
+        writer.writerow(said | figures)
     for work in works:
-        head = ("floor", work.op, "", "H100 SXM", "", work.shape, "")
-        for measure, figure in (("floor_us", work.floor_us), ("realistic_us", work.realistic_us)):
-            writer.writerow((*head, measure, round(figure, 2), LABEL))
+        said = {"kind": "floor", "op": work.op, "arch": "H100 SXM", "shape": work.shape, "basis": LABEL}
+        figures = {"bytes_needed": round(work.bytes_)}
+        writer.writerow(
+            said | figures | {"floor_us": round(work.floor_us, 2), "realistic_us": round(work.realistic_us, 2)}
+        )
 
 
 def document(facts: Iterable[Facts], moved: Iterable[Moved], works: Iterable[Work], broken: Sequence[str]) -> str:

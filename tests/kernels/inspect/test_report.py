@@ -44,16 +44,14 @@ def test_bytes_and_floors_are_said_with_their_figures() -> None:
     assert "2.4 MB, 0.7 us on an H100" in said[1]
 
 
-def test_the_csv_has_a_line_a_figure_and_calls_it_predicted() -> None:
+def test_the_csv_has_a_line_a_kernel_a_call_and_a_floor_and_calls_them_predicted() -> None:
     out = io.StringIO()
     report.write_csv([OURS], MOVED, FLOORS, out)
-    rows = list(csv.DictReader(io.StringIO(out.getvalue())))
-    figures = {(row["kind"], row["measure"]): row for row in rows}
-    assert figures["kernel", "registers"]["value"] == "96"
-    assert figures["kernel", "registers"]["basis"] == "predicted, not timed"
-    assert figures["bytes", "ratio"]["value"] == "1.1"
-    assert float(figures["floor", "floor_us"]["value"]) > 0
-    assert ("kernel", "error") not in figures
+    kernel, moved, floor = csv.DictReader(io.StringIO(out.getvalue()))
+    assert (kernel["kind"], kernel["registers"], kernel["wide_share"], kernel["error"]) == ("kernel", "96", "1.0", "")
+    assert (kernel["basis"], kernel["floor_us"]) == ("predicted, not timed", "")
+    assert (moved["kind"], moved["bytes_needed"], moved["bytes_issued"]) == ("bytes", "1000", "1100")
+    assert (floor["kind"], floor["arch"], floor["floor_us"]) == ("floor", "H100 SXM", "0.7")
 
 
 def test_the_json_document_holds_rows_bytes_floors_and_breaches() -> None:
