@@ -11,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from benchmarks.sparse.attention import Subject, load, watching
 from benchmarks.sparse.methods import BLOCK, Cache, by_blocks, by_share, everything
 from benchmarks.sparse.recall import recalled
+from headrace.kernels.dispatch import MODE_VARIABLE
 
 TOKENS = [7 * place % 50 for place in range(3 * BLOCK + 5)]
 
@@ -39,6 +40,12 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     PreTrainedTokenizerFast(tokenizer_object=words, unk_token="0").save_pretrained(folder)
     return load(folder, "tiny")
+
+
+@pytest.fixture(autouse=True)
+def _torch_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the path that the benchmark takes: tests of kernels in this process set up Triton's interpreter."""
+    monkeypatch.setenv(MODE_VARIABLE, "torch")
 
 
 @torch.inference_mode()
