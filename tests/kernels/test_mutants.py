@@ -1,6 +1,10 @@
 """Every mutant is killed: a broken mask, index or scale fails the tests that claim to guard it."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -17,16 +21,39 @@ CASES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return mutants.copy_tree(tmp_path_factory.mktemp("mutated"))
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """How the tests of all mutants end unbroken, and those of each mutant broken."""
+
+    whole: mutants.Outcome
+    broken: dict[Mutant, mutants.Outcome]
 
 
 @pytest.fixture(scope="module")
-def whole(copy: Path, request: pytest.FixtureRequest) -> mutants.Outcome:
-    """Run the tests of every mutant that is tried, unbroken: a mutant is killed only by tests that pass without it."""
+def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """Run everything, a process a mutant, as many at once as there are cores, each in a copy of its own."""
     tried = [item.callspec.params["mutant"] for item in request.session.items if "mutant" in _parameters(item)]
-    return mutants.run(sorted({test for mutant in tried for test in mutant.tests}), copy, timeout_s=1800)
+    at_once = min(4, os.cpu_count() or 1)
+    copies: SimpleQueue[Path] = SimpleQueue()
+    for _ in range(at_once):
+        copies.put(mutants.copy_tree(tmp_path_factory.mktemp("mutated")))
+
+    def run_broken(mutant: Mutant | None) -> mutants.Outcome:
+        copy = copies.get()
+        try:
+            if mutant is None:
+                return mutants.run(sorted({test for each in tried for test in each.tests}), copy, timeout_s=1800)
+            mutants.apply(mutant, copy)
+            try:
+                return mutants.run(mutant.tests, copy)
+            finally:
+                mutants.revert(mutant, copy)
+        finally:
+            copies.put(copy)
+
+    with ThreadPoolExecutor(at_once) as pool:
+        whole, *broken = pool.map(run_broken, [None, *tried])
+    return Outcomes(whole, dict(zip(tried, broken, strict=True)))
 
 
 def _parameters(item: pytest.Item) -> dict[str, object]:
@@ -34,13 +61,10 @@ def _parameters(item: pytest.Item) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("mutant", CASES)
-def test_a_mutant_is_killed(mutant: Mutant, copy: Path, whole: mutants.Outcome) -> None:
-    assert whole.code == ALL_PASSED, f"the tests fail unbroken:\n{whole.tail}"
-    mutants.apply(mutant, copy)
-    try:
-        outcome = mutants.run(mutant.tests, copy)
-    finally:
-        mutants.revert(mutant, copy)
+def test_a_mutant_is_killed(mutant: Mutant, outcomes: Outcomes) -> None:
+    # A mutant is killed only by tests that pass without it.
+    assert outcomes.whole.code == ALL_PASSED, f"the tests fail unbroken:\n{outcomes.whole.tail}"
+    outcome = outcomes.broken[mutant]
     assert outcome.code == SOME_FAILED, f"{mutant.name} survives {mutant.tests}:\n{outcome.tail}"
 
 
