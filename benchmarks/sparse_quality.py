@@ -13,11 +13,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 
 from benchmarks.cascade.long_table import Line, write
+from benchmarks.rag.run import Row
+from benchmarks.rag.run import kept as rows_kept
 from benchmarks.sparse.attention import Subject, load, watching
 from benchmarks.sparse.methods import Cache, Method, by_blocks, by_share, everything, kept_share
 from benchmarks.sparse.recall import recalled
@@ -44,8 +46,6 @@ SHARES: Final = (0.5, 0.8, 0.95)
 LAYER_BUDGET: Final = 8
 LAYER_LENGTH: Final = 2048
 SPACING: Final = 96
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +142,8 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         self._path = path
-        self.rows: dict[str, Row] = {row["key"]: row for row in map(json.loads, lines)}
+        self.rows = rows_kept(path)
 
     def make(self, key: str, what: Callable[[], Row]) -> Row:
         """Return the row of a key, made only if it is not there."""

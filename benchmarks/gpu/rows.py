@@ -77,7 +77,7 @@ def _timed(prepare: Callable[[], Sequence[Call]], machine: Machine) -> tuple[flo
         return machine.timer(prepare()), ""
     except ImportError as why:
         return None, f"not here: {why}"
-    except (RuntimeError, ValueError, TypeError, AttributeError, NotImplementedError, TritonError) as why:
+    except (RuntimeError, ValueError, TypeError, AttributeError, TritonError) as why:
         return None, f"{type(why).__name__}: {str(why).splitlines()[0] if str(why) else ''}"[:200]
 
 

@@ -21,7 +21,6 @@ class KernelWatch:
         self._folders: Mapping[str, Path] = {
             name: engine.kernel_state for name, engine in processes.engines.items() if engine.kernel_state is not None
         }
-
         self._is_up: Mapping[str, Callable[[], bool]] = {
             name: engine.is_up for name, engine in processes.engines.items()
         }
@@ -49,21 +48,21 @@ class KernelWatch:
 
     def degraded(self) -> list[str]:
         """Return one line for each hook that could not be put in: its engine serves, without our kernels."""
+        reports = self._reports()
         lines = [
             f"backend {backend}: the {hook} hook of its kernels failed: {error}"
-            for backend, report in self._reports().items()
+            for backend, report in reports.items()
             for hook, error in report.failed.items()
         ]
-        return lines + [f"backend {backend}: {SILENT}" for backend in self._silent()]
+        return lines + [f"backend {backend}: {SILENT}" for backend in self._silent(reports)]
 
     def tell(self, log: Log) -> None:
         """Write one event for each engine: the hooks that are in and those that failed."""
         for backend, report in self._reports().items():
             log.event("kernels", backend=backend, installed=dict(report.installed), failed=dict(report.failed))
 
-    def _silent(self) -> list[str]:
+    def _silent(self, reports: Mapping[str, KernelReport]) -> list[str]:
         """Return the engines that serve and whose plug-in never said a word."""
-        reports = self._reports()
         spoke = {backend for backend, report in reports.items() if report.installed or report.failed}
         return [backend for backend in reports if backend not in spoke and self._is_up[backend]()]
 
