@@ -17,8 +17,8 @@ KEYWORDS = {
     "select_pages": ("budget", "sink", "local", "page_size", "method", "top_p", "max_seqlen_k", "scale"),
     "sparse_prefill": ("window", "sink", "scale", "softcap", "block_q", "block_kv", "max_seqlen_q"),
     "sparse_decode": ("num_splits", "scale", "softcap", "k_scale", "v_scale"),
-    "new_page_stats": ("method",),
-    "update_page_stats": ("method",),
+    "new_page_stats": ("method", "dtype"),
+    "update_page_stats": ("method", "k_scale"),
 }  # fmt: skip
 
 

@@ -30,33 +30,42 @@ _FLOATS: Final = (torch.float32, torch.float16, torch.bfloat16)
 _MAX_HEAD_DIM: Final = 256
 
 
-def new_page_stats(k_cache: torch.Tensor, *, method: Method = "mean") -> torch.Tensor:
-    """Return room for the statistics of `k_cache` [P, page, Hkv, D], zeros of its type, as `update_page_stats` fills.
+def new_page_stats(k_cache: torch.Tensor, *, method: Method = "mean", dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Return room for the statistics of `k_cache` [P, page, Hkv, D], zeros, as `update_page_stats` fills it.
 
-    Raises ValueError where the pages are so short that reading the statistics would cost over 1/16 of the keys.
+    dtype: of the statistics, float; None means the keys' own, which an int8 cache cannot have. Raises TypeError, and
+    ValueError where pages are so short that reading the statistics would cost over 1/16 of the keys.
     """
     check_choice("method", method, get_args(Method))
     check_shape("k_cache", k_cache, "P", "page", "Hkv", "D")
-    check_dtype("k_cache", k_cache, *_FLOATS)
-    parts = 2 if method == "minmax" else 1
     pages, page_size, kv_heads, size = k_cache.shape
-    if page_size < MOST_OF_KEYS * parts:
-        raise ValueError(
-            f"method={method!r} over pages of {page_size} tokens takes {parts}/{page_size} of the keys' bytes; wanted "
-            f"at most 1/{MOST_OF_KEYS}: pages of {MOST_OF_KEYS * parts} or more"
-        )
     shape = (pages, 2, kv_heads, size) if method == "minmax" else (pages, kv_heads, size)
-    return k_cache.new_zeros(shape)
+    made = k_cache.new_zeros(shape, dtype=dtype or k_cache.dtype)
+    check_dtype("dtype of the statistics", made, *_FLOATS)
+    parts = (2 if method == "minmax" else 1) * made.element_size()
+    least = MOST_OF_KEYS * parts // k_cache.element_size()
+    if page_size < least:
+        raise ValueError(
+            f"method={method!r} over pages of {page_size} tokens takes {parts}/{page_size * k_cache.element_size()} of "
+            f"the keys' bytes; wanted at most 1/{MOST_OF_KEYS}: pages of {least} or more"
+        )
+    return made
 
 
 def update_page_stats(
-    k_cache: torch.Tensor, slots: torch.Tensor, kmeta: torch.Tensor, *, method: Method = "mean"
+    k_cache: torch.Tensor,
+    slots: torch.Tensor,
+    kmeta: torch.Tensor,
+    *,
+    method: Method = "mean",
+    k_scale: torch.Tensor | None = None,
 ) -> None:
     """Bring `kmeta` up to date after keys were written to `slots` of the cache; other pages keep their entries.
 
-    k_cache: [P, page, Hkv, D], keys written. slots: int32 or int64 [N], page * page size + offset of each key
-    written, negative for padding; those of a page stand together and ascend. kmeta: [P, Hkv, D] means, or with minmax
-    [P, 2, Hkv, D] minima and maxima, written in place.
+    k_cache: [P, page, Hkv, D], keys written; k_scale: float32 [P, page, Hkv] where it is int8, each row times its own.
+    slots: int32 or int64 [N], page * page size + offset of each key written, negative for padding; those of a page
+    stand together and ascend. kmeta: [P, Hkv, D] means, or with minmax [P, 2, Hkv, D] minima and maxima, written in
+    place.
     An entry covers its page from the first token to the last of `slots` in it: what lies behind is taken for another
     owner's, or for tokens taken back. A NaN key makes its dimension NaN. Raises ValueError and TypeError.
     """
@@ -65,14 +74,19 @@ def update_page_stats(
     pages, page_size, kv_heads, size = k_cache.shape
     check_shape("kmeta", kmeta, *((pages, 2, kv_heads, size) if method == "minmax" else (pages, kv_heads, size)))
     check_shape("slots", slots, "N")
-    check_dtype("k_cache", k_cache, *_FLOATS)
+    if k_scale is None:
+        check_dtype("k_cache without k_scale", k_cache, *_FLOATS)
+    else:
+        check_dtype("k_cache with k_scale", k_cache, torch.int8)
+        check_shape("k_scale", k_scale, pages, page_size, kv_heads)
+        check_dtype("k_scale", k_scale, torch.float32)
     check_dtype("kmeta", kmeta, *_FLOATS)
     check_dtype("slots", slots, torch.int32, torch.int64)
-    check_devices(k_cache=k_cache, slots=slots, kmeta=kmeta)
+    check_devices(k_cache=k_cache, slots=slots, kmeta=kmeta, k_scale=k_scale)
     check_last_contiguous(k_cache=k_cache, kmeta=kmeta, slots=slots)
     if values_are_checked(slots):
         _check_slots(slots, pages, page_size)
-    _update_page_stats(k_cache, slots, kmeta, is_minmax=method == "minmax")
+    _update_page_stats(k_cache, slots, kmeta, k_scale, is_minmax=method == "minmax")
 
 
 def _check_slots(slots: torch.Tensor, pages: int, page_size: int) -> None:
@@ -90,7 +104,9 @@ def _check_slots(slots: torch.Tensor, pages: int, page_size: int) -> None:
 
 
 @torch.library.custom_op("headrace::update_page_stats", mutates_args=("kmeta",))
-def _update_page_stats(k_cache: torch.Tensor, slots: torch.Tensor, kmeta: torch.Tensor, *, is_minmax: bool) -> None:
+def _update_page_stats(
+    k_cache: torch.Tensor, slots: torch.Tensor, kmeta: torch.Tensor, k_scale: torch.Tensor | None, *, is_minmax: bool
+) -> None:
     reason = "head-dim" if k_cache.shape[-1] > _MAX_HEAD_DIM else None
     is_kernel = uses_triton(OP, k_cache.device, reason)
     if not slots.numel() or not kmeta.numel():
@@ -98,11 +114,11 @@ def _update_page_stats(k_cache: torch.Tensor, slots: torch.Tensor, kmeta: torch.
     if is_kernel:
         from headrace.kernels.sparse_attention.page_stats import _launch  # noqa: PLC0415  (triton where it serves)
 
-        _launch.update(k_cache, slots, kmeta, is_minmax=is_minmax)
+        _launch.update(k_cache, slots, kmeta, k_scale, is_minmax=is_minmax)
     else:
-        _torch.update(k_cache, slots, kmeta, is_minmax=is_minmax)
+        _torch.update(k_cache, slots, kmeta, k_scale, is_minmax=is_minmax)
 
 
 @_update_page_stats.register_fake
-def _(_k_cache: torch.Tensor, _slots: torch.Tensor, _kmeta: torch.Tensor, *, is_minmax: bool) -> None:
+def _(*_: torch.Tensor | None, is_minmax: bool) -> None:
     del is_minmax

@@ -7,13 +7,15 @@ import torch
 _GATHERED: Final = 1 << 24  # elements of keys gathered at a time
 
 
-def update(k_cache: torch.Tensor, slots: torch.Tensor, kmeta: torch.Tensor, *, is_minmax: bool) -> None:
+def update(
+    k_cache: torch.Tensor, slots: torch.Tensor, kmeta: torch.Tensor, k_scale: torch.Tensor | None, *, is_minmax: bool
+) -> None:
     """Sum up anew the pages that `slots` lie in, up to the last slot of each."""
     page_size = k_cache.shape[1]
     # A GPU must not be asked how many pages there are: there each token names its page's last slot.
     last = last_slots(slots, page_size) if slots.device.type == "cpu" else last_slots_of_all(slots, page_size)
     for part in torch.split(last, max(1, _GATHERED // max(1, k_cache[:1].numel()))):
-        _update(k_cache, part, kmeta, is_minmax=is_minmax)
+        _update(k_cache, part, kmeta, k_scale, is_minmax=is_minmax)
 
 
 def last_slots(slots: torch.Tensor, page_size: int) -> torch.Tensor:
@@ -39,10 +41,14 @@ def _is_last(slots: torch.Tensor, page_size: int) -> torch.Tensor:
     return (pages >= 0) & (pages != after)
 
 
-def _update(k_cache: torch.Tensor, last: torch.Tensor, kmeta: torch.Tensor, *, is_minmax: bool) -> None:
+def _update(
+    k_cache: torch.Tensor, last: torch.Tensor, kmeta: torch.Tensor, k_scale: torch.Tensor | None, *, is_minmax: bool
+) -> None:
     page_size = k_cache.shape[1]
     pages = last.clamp(min=0).div(page_size, rounding_mode="floor")
     keys = k_cache[pages].float()
+    if k_scale is not None:
+        keys = keys * k_scale[pages][..., None]
     has = (torch.arange(page_size, device=last.device) <= (last % page_size)[:, None])[..., None, None]
     if is_minmax:
         found = torch.stack(

@@ -3,7 +3,13 @@
 import torch
 
 
-def update(k_cache: torch.Tensor, slots: torch.Tensor, kmeta: torch.Tensor, method: str) -> torch.Tensor:
+def update(
+    k_cache: torch.Tensor,
+    slots: torch.Tensor,
+    kmeta: torch.Tensor,
+    method: str,
+    k_scale: torch.Tensor | None = None,
+) -> torch.Tensor:
     """Return the statistics after `slots` were written, float64, the entries of other pages as they were."""
     page_size = k_cache.shape[1]
     found = kmeta.double().clone()
@@ -13,6 +19,8 @@ def update(k_cache: torch.Tensor, slots: torch.Tensor, kmeta: torch.Tensor, meth
             ends[slot // page_size] = max(ends.get(slot // page_size, 0), slot % page_size + 1)
     for page, end in ends.items():
         keys = k_cache[page, :end].double()
+        if k_scale is not None:
+            keys = keys * k_scale[page, :end, :, None].double()
         if method == "mean":
             found[page] = keys.mean(0)
         else:

@@ -115,6 +115,28 @@ def test_a_head_too_long_for_the_kernel_is_counted_and_served(take: Callable[[st
     assert dispatch.refusals() == {("update_page_stats", "head-dim"): 1}
 
 
+@PATHS
+@METHODS
+def test_rows_of_an_int8_cache_are_scaled(path: str, method: Method, take: Callable[[str], None]) -> None:
+    take(path)
+    k_scale = torch.rand(6, PAGE, 2).transpose(1, 2).contiguous().transpose(1, 2)
+    k_cache = (cache() * 40).round().to(torch.int8)
+    kmeta = poisoned(k_cache, method)
+    slots = torch.tensor([8, 9, 10, 20, 21, 22, 23])
+    wanted = reference.update(k_cache, slots, kmeta, method, k_scale)
+    update_page_stats(k_cache, slots, kmeta, method=method, k_scale=k_scale)
+    close(kmeta, wanted, torch.float32, PAGE)
+
+
+def test_statistics_of_an_int8_cache_need_a_type_and_pages_twice_as_long() -> None:
+    k_cache = torch.zeros(2, 64, 1, 8, dtype=torch.int8)
+    assert new_page_stats(k_cache, method="minmax", dtype=torch.bfloat16).nbytes * 16 == k_cache.nbytes
+    with pytest.raises(ValueError, match="takes 4/63 of the keys' bytes; wanted at most 1/16: pages of 64 or more"):
+        new_page_stats(k_cache[:, :63], method="minmax", dtype=torch.bfloat16)
+    with pytest.raises(TypeError, match="dtype of the statistics has dtype torch"):
+        new_page_stats(k_cache)
+
+
 @METHODS
 def test_room_is_a_sixteenth_of_the_keys_at_most(method: Method) -> None:
     least = 32 if method == "minmax" else 16
@@ -130,7 +152,7 @@ def test_room_is_a_sixteenth_of_the_keys_at_most(method: Method) -> None:
 @METHODS
 def test_the_op_is_registered_as_torch_asks(method: Method) -> None:
     k_cache = cache()
-    given_ = (k_cache, torch.tensor([4, 5, -1]), poisoned(k_cache, method))
+    given_ = (k_cache, torch.tensor([4, 5, -1]), poisoned(k_cache, method), None)
     torch.library.opcheck(_update_page_stats, given_, {"is_minmax": method == "minmax"})
 
 
@@ -151,7 +173,17 @@ def test_an_update_compiles_into_one_graph() -> None:
     ("changes", "error", "told"),
     [
         ({"k_cache": torch.zeros(6, 4, 48)}, ValueError, r"k_cache has shape \(6, 4, 48\)"),
-        ({"k_cache": torch.zeros(6, 4, 2, 24).byte()}, TypeError, "k_cache has dtype torch.uint8"),
+        ({"k_cache": torch.zeros(6, 4, 2, 24).byte()}, TypeError, "k_cache without k_scale has dtype torch.uint8"),
+        (
+            {"k_scale": torch.zeros(6, 4, 2)},
+            TypeError,
+            "k_cache with k_scale has dtype torch.float32; wanted torch.int8",
+        ),
+        (
+            {"k_cache": torch.zeros(6, 4, 2, 24, dtype=torch.int8), "k_scale": torch.zeros(6, 4)},
+            ValueError,
+            r"k_scale has shape \(6, 4\); wanted \[6, 4, 2\]",
+        ),
         ({"kmeta": torch.zeros(6, 2, 16)}, ValueError, r"kmeta has shape \(6, 2, 16\); wanted \[6, 2, 24\]"),
         ({"method": "minmax"}, ValueError, r"wanted \[6, 2, 2, 24\]"),
         ({"method": "max"}, ValueError, "method='max'; wanted one of mean, minmax"),

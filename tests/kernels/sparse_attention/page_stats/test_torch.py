@@ -30,11 +30,11 @@ def test_both_ways_to_the_last_slots_write_the_same(*, minmax: bool) -> None:
     slots = torch.tensor([4, 5, 6, 7, 12, -1, -1])
     kmeta = torch.zeros((5, 2, 2, 8) if minmax else (5, 2, 8))
     other = kmeta.clone()
-    _torch._update(k_cache, _torch.last_slots(slots, 4), kmeta, is_minmax=minmax)
-    _torch._update(k_cache, _torch.last_slots_of_all(slots, 4), other, is_minmax=minmax)
+    _torch._update(k_cache, _torch.last_slots(slots, 4), kmeta, None, is_minmax=minmax)
+    _torch._update(k_cache, _torch.last_slots_of_all(slots, 4), other, None, is_minmax=minmax)
     assert torch.equal(kmeta, other)
     untouched = kmeta.clone()
-    _torch._update(k_cache, _torch.last_slots_of_all(torch.tensor([-1, -1]), 4), kmeta, is_minmax=minmax)
+    _torch._update(k_cache, _torch.last_slots_of_all(torch.tensor([-1, -1]), 4), kmeta, None, is_minmax=minmax)
     assert torch.equal(kmeta, untouched)
 
 
@@ -42,5 +42,5 @@ def test_a_long_write_is_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(_torch, "_GATHERED", 2 * 64)
     k_cache, kmeta = torch.randn(7, 4, 2, 8), torch.zeros(7, 2, 8)
     wanted = reference.update(k_cache, torch.arange(28), kmeta, "mean")
-    _torch.update(k_cache, torch.arange(28), kmeta, is_minmax=False)
+    _torch.update(k_cache, torch.arange(28), kmeta, None, is_minmax=False)
     close(kmeta, wanted, torch.float32, 4)

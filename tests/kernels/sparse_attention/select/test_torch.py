@@ -41,7 +41,7 @@ def test_a_score_of_extremes_bounds_every_product_of_its_page(
     kmeta = new_page_stats(k_cache, method="minmax")
     table = given.block_table[0].long()
     slots = (table[:, None] * 32 + torch.arange(32)).flatten()[:keys]
-    page_stats.update(k_cache, slots, kmeta, is_minmax=True)
+    page_stats.update(k_cache, slots, kmeta, None, is_minmax=True)
     q = torch.randn(queries, 2, size, generator=draw).half()
     found = _torch.score(given._replace(q=q, kmeta=kmeta), replace(choice, scale=1.0))[0, 0]
     k = k_cache[table].flatten(0, 1)[:keys, 0]

@@ -11,6 +11,7 @@ from headrace.kernels.api import (
     sparse_decode,
     sparse_prefill,
     update_page_stats,
+    write_int8_kv,
 )
 from headrace.kernels.sparse_attention.page_stats import Method
 from tests.support.kernels.tolerance import close
@@ -57,6 +58,29 @@ def test_decode_attends_to_the_pages_chosen(method: Method, budget: int) -> None
         q, cache.meta, cache.table, cache.seq_lens, budget=budget, sink=0, local=1, page_size=PAGE, method=method
     )
     found, _ = sparse_decode(q, cache.k, cache.v, pages, valid)
+    for sequence, keys in enumerate(KEYS):
+        keep = torch.cat([torch.isin(cache.table[sequence], pages[sequence, head])[None] for head in (0, 0, 1, 1)])
+        assert int(keep[0].sum()) == min(budget, -(-keys // PAGE))
+        wanted = cache.dense(q[sequence, None], sequence, torch.tensor([keys - 1]), keep)
+        close(found[sequence, None], wanted, torch.float32, keys)
+
+
+@pytest.mark.parametrize("budget", [2, 99])
+def test_decode_from_an_int8_cache_attends_to_the_pages_chosen(budget: int) -> None:
+    cache = Cache("mean")
+    k, v = torch.zeros(2, 12, PAGE, KV_HEADS, SIZE, dtype=torch.int8)
+    k_scale, v_scale = torch.zeros(2, 12, PAGE, KV_HEADS)
+    meta = new_page_stats(k, dtype=torch.bfloat16)
+    for row, keys in zip(cache.table.long(), KEYS, strict=True):
+        slots = (row[:, None] * PAGE + torch.arange(PAGE)).flatten()[:keys]
+        write_int8_kv(cache.k.flatten(0, 1)[slots], cache.v.flatten(0, 1)[slots], k, v, k_scale, v_scale, slots)
+        update_page_stats(k, slots, meta, k_scale=k_scale)
+    q = torch.randn(2, HEADS, SIZE, generator=torch.Generator().manual_seed(9))
+    pages, valid = select_pages(
+        q, meta, cache.table, cache.seq_lens, budget=budget, sink=0, local=1, page_size=PAGE, method="mean"
+    )
+    found, _ = sparse_decode(q, k, v, pages, valid, k_scale=k_scale, v_scale=v_scale)
+    cache.k, cache.v = k * k_scale[..., None], v * v_scale[..., None]
     for sequence, keys in enumerate(KEYS):
         keep = torch.cat([torch.isin(cache.table[sequence], pages[sequence, head])[None] for head in (0, 0, 1, 1)])
         assert int(keep[0].sum()) == min(budget, -(-keys // PAGE))
