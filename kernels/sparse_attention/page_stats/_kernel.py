@@ -38,15 +38,14 @@ def page_stats_kernel(
     filled = (slot % PAGE).to(tl.int32) + 1
     d, t = tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_T)
     total = tl.zeros([BLOCK_T, BLOCK_D], tl.float32)
-    least = total + float("inf")
-    most = total - float("inf")
+    least, most = total + float("inf"), total - float("inf")
     spoilt = tl.zeros([BLOCK_T, BLOCK_D], tl.int32)
     for step in range(0, filled, BLOCK_T):
-        has = (step + t < filled)[:, None] & (d < D)[None, :]
+        row = (step + t).to(tl.int64)
+        has = (row < filled)[:, None] & (d < D)[None, :]
         if SCALED:
-            scale_at = scale_ptr + page * scale_p + (step + t).to(tl.int64) * scale_t + h * scale_h
-            scale = tl.load(scale_at, mask=step + t < filled, other=0.0)
-        at = k_ptr + page * k_p + (step + t).to(tl.int64)[:, None] * k_t + h * k_h + d[None, :]
+            scale = tl.load(scale_ptr + page * scale_p + row * scale_t + h * scale_h, mask=row < filled, other=0.0)
+        at = k_ptr + page * k_p + row[:, None] * k_t + h * k_h + d[None, :]
         k = tl.load(at, mask=has, other=0).to(tl.float32)
         if SCALED:
             k *= scale[:, None]
@@ -65,5 +64,4 @@ def page_stats_kernel(
         high = tl.where(nan, float("nan"), tl.max(most, 0))
         tl.store(out + meta_s, high.to(meta_ptr.dtype.element_ty), mask=d < D)
     else:
-        mean = tl.sum(total, 0) / filled.to(tl.float32)
-        tl.store(out, mean.to(meta_ptr.dtype.element_ty), mask=d < D)
+        tl.store(out, (tl.sum(total, 0) / filled.to(tl.float32)).to(meta_ptr.dtype.element_ty), mask=d < D)
