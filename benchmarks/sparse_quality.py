@@ -1,10 +1,12 @@
 """What does a model lose when it attends to fewer blocks? Perplexity, needles, recall, layers, for each way to choose.
 
-`make bench NAME=sparse_quality`, in the engine's environment; about 40 minutes on two quiet cores. The models are those
-of the default cascade, int8 weights restored to bfloat16; attention runs the kernels' torch path in float32, whole
-prompts at once, blocks of 64. Kept: the share of visible (query block, key block) pairs. The texts are ClapNQ passages
-for the chat model and modules of Python's library for the coder. A row is one model, length, method and budget; values
-are means over runs, differences are to dense of the same run. Passes are kept in a file: the same command goes on.
+`make bench NAME=sparse_quality`, in the engine's environment; about an hour on two quiet cores. The models are those of
+the default cascade, int8 weights restored to bfloat16; attention runs the kernels' torch path in float32, whole prompts
+at once, blocks of 64. Kept: the share of visible (query block, key block) pairs. A way called `decode` leaves prompts
+dense and chooses pages for each token of an answer alone. The texts are ClapNQ passages for the chat model and modules
+of Python's library for the coder. A row is one model, length, method and budget; values are means over runs, and
+differences are to dense of the same run; shares of needles have Wilson's 95% interval. Passes are kept in a file: the
+same command goes on.
 """
 
 import argparse
@@ -21,11 +23,12 @@ from benchmarks.cascade.long_table import Line, write
 from benchmarks.rag.run import Row
 from benchmarks.rag.run import kept as rows_kept
 from benchmarks.sparse.attention import Subject, load, watching
-from benchmarks.sparse.methods import Cache, Method, by_blocks, by_share, everything, kept_share
+from benchmarks.sparse.methods import Cache, Method, Pages, by_blocks, by_pages, by_share, everything, kept_share
 from benchmarks.sparse.recall import recalled
 from benchmarks.sparse.texts import code, hidden, prose, runs_of
 from headrace.models.store.store import Store
 from headrace.router.training.corpus import data_dir
+from headrace.router.training.metrics import Interval
 
 HERE: Final = Path(__file__).parent
 RESULT: Final = HERE / "results" / "sparse_quality.csv"
@@ -45,18 +48,22 @@ BUDGETS: Final = (4, 8, 16, 32)
 SHARES: Final = (0.5, 0.8, 0.95)
 LAYER_BUDGET: Final = 8
 LAYER_LENGTH: Final = 2048
+DENSE_LAYERS: Final = (0, 2, 4, 8)
+Z95: Final = 1.959964
 SPACING: Final = 96
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What is tried at one length. runs: of text that the loss is the mean of; 0 for a context with needles."""
+    """What is tried at one length. runs: of text, each with needles in it or not; pages: budgets of ways for decode."""
 
     length: int
     runs: int
     names: tuple[str, ...]
     budgets: tuple[int, ...]
     shares: tuple[float, ...] = ()
+    pages: tuple[int, ...] = ()
+    has_needles: bool = False
 
     def methods(self) -> list[Method]:
         """Return every method of this sweep with every budget, dense first."""
@@ -68,14 +75,15 @@ SWEEPS: Final = {
         Sweep(2048, 2, ALL, BUDGETS, SHARES),
         Sweep(4096, 1, ALL, (8, 16, 32), (0.8, 0.95)),
         Sweep(8192, 1, FEW, (16, 64)),
-        Sweep(2048, 0, ALL, (8, 16), (0.8, 0.95)),
-        Sweep(4096, 0, FEW, (8, 16, 32)),
+        Sweep(2048, 3, ALL, (8, 16), (0.95,), pages=(4, 8, 16), has_needles=True),
+        Sweep(4096, 2, FEW, (8, 16, 32), pages=(8, 16), has_needles=True),
+        Sweep(8192, 1, FEW, (16, 64), pages=(16,), has_needles=True),
     ),
     CODER: (
         Sweep(2048, 1, ALL, (8, 16), (0.8, 0.95)),
         Sweep(4096, 1, FEW, (16, 32)),
-        Sweep(2048, 0, FEW, (8, 16)),
-        Sweep(4096, 0, FEW, (8, 16, 32)),
+        Sweep(2048, 3, FEW, (8, 16), pages=(4, 8, 16), has_needles=True),
+        Sweep(4096, 2, FEW, (8, 16, 32), pages=(8, 16), has_needles=True),
     ),
 }
 
@@ -101,16 +109,29 @@ def perplexity(subject: Subject, tokens: list[int], method: Method) -> Row:
     return {"loss_nats": value, "kept_percent": 100 * subject.kept}
 
 
-def needles(subject: Subject, filler: list[int], method: Method) -> Row:
-    """Return the share of needles found in one context."""
+def needles(subject: Subject, filler: list[int], method: Method | Pages, layers: frozenset[int] | None = None) -> Row:
+    """Return how many needles are found in one context, and the loss of their answers, nats a token."""
     tokens, hid = hidden(filler, subject.tokenizer, spacing=SPACING)
-    logits = subject.scores(tokens, method)
+    places = [place for one in hid for place in one.answer]
+    before = [place - 1 for place in places]
+    logits = subject.scores(tokens, method, layers, decoded=before)
     hits = [found(logits, tokens, one.answer) for one in hid]
+    answers = torch.tensor([tokens[place] for place in places])
     return {
-        "found_percent": 100 * sum(hits) / len(hits),
+        "found": sum(hits),
+        "needles": len(hits),
         "found_at_depth": {f"{one.depth:.2f}": hit for one, hit in zip(hid, hits, strict=True)},
+        "answer_loss_nats": float(torch.nn.functional.cross_entropy(logits[before], answers)),
         "kept_percent": 100 * subject.kept,
     }
+
+
+def wilson(found: int, of: int) -> Interval:
+    """Return a share in percent with Wilson's 95% interval (Wilson 1927)."""
+    share, grown = found / of, of + Z95**2
+    middle = (found + Z95**2 / 2) / grown
+    half = Z95 * (share * (1 - share) * of + Z95**2 / 4) ** 0.5 / grown
+    return Interval(100 * share, 100 * (middle - half), 100 * (middle + half))
 
 
 def recall(subject: Subject, tokens: list[int], several: Sequence[Method]) -> dict[str, Row]:
@@ -133,7 +154,7 @@ def recall(subject: Subject, tokens: list[int], several: Sequence[Method]) -> di
     }
 
 
-def _key(method: Method) -> str:
+def _key(method: Method | Pages) -> str:
     return f"{method.name}|{method.budget:g}"
 
 
@@ -160,20 +181,32 @@ def run(subject: Subject, kept: Kept, data: Path) -> Iterator[Line]:
     """Measure one model, and yield its lines."""
     texts = (lambda: prose(data)) if subject.name == SMALL else code
     for sweep in SWEEPS[subject.name]:
-        runs = runs_of(texts(), subject.tokenizer, length=sweep.length, count=sweep.runs or 1)
-        yield from _losses(subject, kept, runs, sweep) if sweep.runs else _needles(subject, kept, runs[0], sweep)
+        runs = runs_of(texts(), subject.tokenizer, length=sweep.length, count=sweep.runs)
+        yield from (_needles if sweep.has_needles else _losses)(subject, kept, runs, sweep)
     (tokens,) = runs_of(texts(), subject.tokenizer, length=LAYER_LENGTH, count=1)
     yield from _recalls(subject, kept, tokens)
     yield from _layers(subject, kept, tokens)
+    yield from _needles_by_layer(subject, kept, tokens)
 
 
-def _needles(subject: Subject, kept: Kept, filler: list[int], sweep: Sweep) -> Iterator[Line]:
-    for one in sweep.methods():
-        key = f"{subject.name}|needles {sweep.length}|{_key(one)}"
-        row = kept.make(key, lambda one=one: needles(subject, filler, one))
-        for figure in ("found_percent", "kept_percent"):
-            place = (f"{subject.name} needles {sweep.length}", one.name, f"{one.budget:g}", figure)
-            yield Line.plain(place, row[figure], len(row["found_at_depth"]))
+def _needles(subject: Subject, kept: Kept, runs: list[list[int]], sweep: Sweep) -> Iterator[Line]:
+    for one in [*sweep.methods(), *(way for budget in sweep.pages for way in by_pages(budget))]:
+        rows = [
+            kept.make(
+                f"{subject.name}|needles {sweep.length} run {place}|{_key(one)}",
+                lambda one=one, filler=filler: needles(subject, filler, one),
+            )
+            for place, filler in enumerate(runs)
+        ]
+        place = (f"{subject.name} needles {sweep.length}", one.name, f"{one.budget:g}")
+        yield from _found(place, rows)
+
+
+def _found(place: tuple[str, str, str], rows: Sequence[Row]) -> Iterator[Line]:
+    of = sum(row["needles"] for row in rows)
+    yield Line((*place, "found_percent"), wilson(sum(row["found"] for row in rows), of), of)
+    for figure in ("answer_loss_nats", "kept_percent"):
+        yield Line.plain((*place, figure), sum(row[figure] for row in rows) / len(rows), of)
 
 
 def _losses(subject: Subject, kept: Kept, runs: list[list[int]], sweep: Sweep) -> Iterator[Line]:
@@ -218,6 +251,23 @@ def _layers(subject: Subject, kept: Kept, tokens: list[int]) -> Iterator[Line]:
         )
         place = (f"{subject.name} one sparse layer {len(tokens)}", method.name, str(layer), "loss_minus_dense_nats")
         yield Line.plain(place, row["loss_nats"] - dense["loss_nats"], 1)
+
+
+def _needles_by_layer(subject: Subject, kept: Kept, filler: list[int]) -> Iterator[Line]:
+    """Yield what is found when one layer alone is sparse, and when all are but the first few."""
+    method = next(one for one in by_blocks(LAYER_BUDGET) if one.name == "top-k of extremes")
+    count = subject.model.config.num_hidden_layers
+    arms = {
+        "one sparse layer": {layer: frozenset({layer}) for layer in range(count)},
+        "first layers dense": {dense: frozenset(range(dense, count)) for dense in DENSE_LAYERS},
+    }
+    for arm, several in arms.items():
+        for number, layers in several.items():
+            row = kept.make(
+                f"{subject.name}|needles {len(filler)} run 0|{arm} {number}",
+                lambda layers=layers: needles(subject, filler, method, layers),
+            )
+            yield from _found((f"{subject.name} needles {len(filler)}, {arm}", method.name, str(number)), [row])
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """A model of transformers whose attention goes through our kernels, layer by layer as told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks.sparse.methods import BLOCK, Cache, Method, everything, kept_share
+from benchmarks.sparse.methods import BLOCK, Cache, Lists, Method, Pages, everything, kept_share, read_share
 from headrace.kernels.int8_rounding import restore
+from headrace.kernels.sparse_attention.decode import sparse_decode
 from headrace.kernels.sparse_attention.prefill import sparse_prefill
 
 NAME: Final = "headrace_lists"
@@ -24,11 +25,13 @@ Watch = Callable[[int, torch.Tensor, Cache], None]
 class Setting:
     """What the attention of the next pass does. layers: those that follow the method, None for all; the rest is dense.
 
-    watch: told layer, queries [T, H, D] and cache of every layer, before its attention.
+    decoded: int64 places of the queries that a way for decode serves, each as if it were the newest token; the rest is
+    dense. watch: told layer, queries [T, H, D] and cache of every layer, before its attention.
     """
 
-    method: Method = field(default_factory=everything)
+    method: Method | Pages = field(default_factory=everything)
     layers: frozenset[int] | None = None
+    decoded: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
     watch: Watch | None = None
     shares: list[float] = field(default_factory=list)
 
@@ -43,9 +46,17 @@ class Subject:
     setting: Setting
 
     @torch.inference_mode()
-    def scores(self, tokens: list[int], method: Method, layers: frozenset[int] | None = None) -> torch.Tensor:
+    def scores(
+        self,
+        tokens: list[int],
+        method: Method | Pages,
+        layers: frozenset[int] | None = None,
+        *,
+        decoded: Sequence[int] = (),
+    ) -> torch.Tensor:
         """Return the logits of one pass, float32 [T, V]; `setting.shares` then holds what each layer kept."""
         self.setting.method, self.setting.layers, self.setting.shares = method, layers, []
+        self.setting.decoded = torch.tensor(decoded, dtype=torch.int64)
         logits: torch.Tensor = self.model(torch.tensor([tokens]), use_cache=False).logits[0]
         return logits.float()
 
@@ -109,25 +120,48 @@ def _register(setting: Setting) -> None:
         if setting.watch is not None:
             setting.watch(layer, q, cache)
         follows = setting.layers is None or layer in setting.layers
-        lists = (setting.method if follows else everything()).choose(q, cache)
+        method = setting.method if follows else everything()
+        if isinstance(method, Pages):
+            out, kept = _decoded(q, cache, method, setting.decoded, scaling)
+        else:
+            lists = method.choose(q, cache)
+            out, kept = _prefilled(q, cache, lists, scaling), kept_share(lists, cache)
         if follows:
-            setting.shares.append(kept_share(lists, cache))
-        out, _lse = sparse_prefill(
-            q,
-            cache.keys,
-            cache.values,
-            cache.table,
-            cache.bounds,
-            cache.lengths,
-            *lists,
-            scale=scaling,
-            block_q=BLOCK,
-            block_kv=BLOCK,
-            max_seqlen_q=cache.length,
-        )
+            setting.shares.append(kept)
         return out[None].to(query.dtype), None
 
     AttentionInterface.register(NAME, attend)
+
+
+def _prefilled(q: torch.Tensor, cache: Cache, lists: Lists, scale: float) -> torch.Tensor:
+    out, _lse = sparse_prefill(
+        q,
+        cache.keys,
+        cache.values,
+        cache.table,
+        cache.bounds,
+        cache.lengths,
+        *lists,
+        scale=scale,
+        block_q=BLOCK,
+        block_kv=BLOCK,
+        max_seqlen_q=cache.length,
+    )
+    return out
+
+
+def _decoded(
+    q: torch.Tensor, cache: Cache, method: Pages, places: torch.Tensor, scale: float
+) -> tuple[torch.Tensor, float]:
+    """Return dense attention but at `places`, which read the pages chosen for each, and the share these kept."""
+    keys, values = (one.flatten(0, 1)[: cache.length].transpose(0, 1) for one in (cache.keys, cache.values))
+    out = torch.nn.functional.scaled_dot_product_attention(
+        q.transpose(0, 1)[None], keys[None], values[None], is_causal=True, scale=scale, enable_gqa=True
+    )[0].transpose(0, 1)
+    lengths = (places + 1).int()
+    lists = method.read(q[places], cache, lengths)
+    out[places], _lse = sparse_decode(q[places], cache.keys, cache.values, *lists, scale=scale)
+    return out, read_share(lists, lengths)
 
 
 def _paged(key: torch.Tensor, value: torch.Tensor) -> Cache:

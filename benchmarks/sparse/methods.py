@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import torch
 
+from headrace.kernels.sparse_attention.page_stats import Method as Stats
 from headrace.kernels.sparse_attention.page_stats import new_page_stats, update_page_stats
 from headrace.kernels.sparse_attention.patterns import bigbird, dense, longformer, query_blocks, sliding_window
-from headrace.kernels.sparse_attention.select import select_blocks
+from headrace.kernels.sparse_attention.select import select_blocks, select_pages
 
 BLOCK: Final = 64
 SINK: Final = 1
@@ -43,6 +44,7 @@ class Cache:
 
 
 Choose = Callable[[torch.Tensor, Cache], Lists]
+Read = Callable[[torch.Tensor, Cache, torch.Tensor], Lists]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,27 @@ class Method:
     choose: Choose
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """One way for decode with one budget in pages. read: of queries [B, H, D] and their lengths [B] the page lists."""
+
+    name: str
+    budget: float
+    read: Read
+
+
 def everything() -> Method:
     """Return the control: every block that is visible."""
     return Method("dense", 0, lambda _, cache: dense(_rows(cache), num_kv_heads=cache.keys.shape[2]))
+
+
+def by_pages(budget: int) -> list[Pages]:
+    """Return every way to choose so many pages for one query a sequence, sinks and the newest ones counted."""
+    return [
+        Pages("decode, window + sink", budget, _read("mean", budget, budget - SINK)),
+        Pages("decode, top-k of means", budget, _read("mean", budget, LOCAL)),
+        Pages("decode, top-k of extremes", budget, _read("minmax", budget, LOCAL)),
+    ]
 
 
 def by_blocks(budget: int) -> list[Method]:
@@ -108,13 +128,16 @@ def kept_share(lists: Lists, cache: Cache) -> float:
     return float(lists[1].sum().item() / visible)
 
 
-def _selected(method: Literal["mean", "minmax"], budget: int | None, share: float | None = None) -> Choose:
+def read_share(lists: Lists, lengths: torch.Tensor) -> float:
+    """Return how many of the visible tokens lie in the pages that queries of these lengths [B] read."""
+    return float((lists[1] / lengths[:, None]).mean())
+
+
+def _selected(method: Stats, budget: int | None, share: float | None = None) -> Choose:
     def choose(q: torch.Tensor, cache: Cache) -> Lists:
-        stats = new_page_stats(cache.keys, method=method)
-        update_page_stats(cache.keys, torch.arange(cache.length), stats, method=method)
         return select_blocks(
             q,
-            stats,
+            _stats(cache, method),
             cache.table,
             cache.bounds,
             budget=cache.keys.shape[0] if budget is None else budget,
@@ -129,6 +152,30 @@ def _selected(method: Literal["mean", "minmax"], budget: int | None, share: floa
         )
 
     return choose
+
+
+def _read(method: Stats, budget: int, local: int) -> Read:
+    def read(q: torch.Tensor, cache: Cache, lengths: torch.Tensor) -> Lists:
+        return select_pages(
+            q,
+            _stats(cache, method),
+            cache.table.repeat(len(q), 1),
+            lengths,
+            budget=budget,
+            sink=SINK,
+            local=local,
+            page_size=BLOCK,
+            method=method,
+        )
+
+    return read
+
+
+def _stats(cache: Cache, method: Stats) -> torch.Tensor:
+    """Return the statistics of all pages; a page whose later keys a query may not see is its newest, always kept."""
+    stats = new_page_stats(cache.keys, method=method)
+    update_page_stats(cache.keys, torch.arange(cache.length), stats, method=method)
+    return stats
 
 
 def _rows(cache: Cache):  # noqa: ANN202

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from benchmarks.sparse.attention import Subject, load, watching
-from benchmarks.sparse.methods import BLOCK, Cache, by_blocks, by_share, everything
+from benchmarks.sparse.methods import BLOCK, Cache, by_blocks, by_pages, by_share, everything
 from benchmarks.sparse.recall import recalled
 from headrace.kernels.dispatch import MODE_VARIABLE
 
@@ -89,3 +89,19 @@ def test_recall_is_whole_where_all_is_kept_and_never_above_the_best_lists(subjec
     assert len(seen) == 2 * 6
     assert all(0.0 < held <= best + 1e-6 <= 1.0 + 2e-6 for held, best in seen)
     assert any(held < best - 1e-6 for held, best in seen)
+
+
+def test_a_way_for_decode_reads_all_within_its_budget_and_changes_only_what_follows(subject: Subject) -> None:
+    dense = subject.scores(TOKENS, everything())
+    places = [100, 150, 196]
+    for method in by_pages(4):
+        whole = subject.scores(TOKENS, method, decoded=places)
+        assert subject.kept == 1.0
+        assert (whole - dense).abs().max() <= 0.02 * dense.abs().max()
+    for method in by_pages(3):
+        part = subject.scores(TOKENS, method, decoded=places)
+        # Of 101 and 151 tokens three pages are all; of 197, 64 are left out.
+        assert subject.kept == pytest.approx((2 + 133 / 197) / 3)
+        whole = subject.scores(TOKENS, method, decoded=[])
+        assert torch.equal(part[:196], whole[:196])
+        assert not torch.equal(part[196], whole[196])

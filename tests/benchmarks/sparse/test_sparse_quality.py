@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.sparse_quality import Kept, found, loss, methods
+from benchmarks.sparse_quality import SWEEPS, Kept, found, loss, methods, wilson
 
 
 def test_the_loss_is_that_of_the_tokens_that_came() -> None:
@@ -35,3 +35,16 @@ def test_dense_comes_first_and_every_method_has_every_budget() -> None:
     several = methods((4, 8), (0.5,))
     assert several[0].name == "dense"
     assert len({(one.name, one.budget) for one in several}) == 1 + 2 * 5 + 1
+
+
+def test_a_share_of_needles_has_wilsons_interval() -> None:
+    none, half = wilson(0, 10), wilson(5, 10)
+    assert (none.value, none.low, none.high) == pytest.approx((0.0, 0.0, 27.75), abs=0.01)
+    assert (half.value, half.low, half.high) == pytest.approx((50.0, 23.66, 76.34), abs=0.01)
+    assert wilson(24, 24).high == pytest.approx(100.0)
+
+
+def test_no_pass_of_a_sweep_has_the_key_of_another() -> None:
+    for sweeps in SWEEPS.values():
+        kinds = [(sweep.length, sweep.has_needles) for sweep in sweeps]
+        assert len(set(kinds)) == len(kinds)
