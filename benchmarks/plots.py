@@ -16,6 +16,7 @@ from benchmarks.drawing.series import (
     read_rows,
     reliability_panel,
     risk_panel,
+    sparse_panel,
 )
 
 HERE: Final = Path(__file__).parent
@@ -39,6 +40,15 @@ POOLS: Final = (
     (_SUMS, "every model of known size", "Sums, every model of known size"),
     (_CODE, "models under 10B", "Code reasoning, 10 models under 10B"),
     (_CODE, "every model of known size", "Code reasoning, every model of known size"),
+)
+_CHAT, _CODER = "smollm2-135m-instruct-int8", "qwen2.5-coder-0.5b-instruct-int8"
+LOSSES: Final = (
+    (f"{_CHAT} loss 4096", "loss_minus_dense_nats", "SmolLM2-135M, prose of 4,096 tokens"),
+    (f"{_CODER} loss 2048", "loss_minus_dense_nats", "Qwen2.5-Coder-0.5B, code of 2,048 tokens"),
+)
+NEEDLES: Final = (
+    (f"{_CHAT} needles 2048", "found_percent", "SmolLM2-135M, prose of 2,048 tokens"),
+    (f"{_CODER} needles 2048", "found_percent", "Qwen2.5-Coder-0.5B, code of 2,048 tokens"),
 )
 JUDGED: Final = (
     ("test", "smollm2-135m-instruct-int8", "SmolLM2-135M"),
@@ -125,10 +135,37 @@ def draw_judge(results: Path, pictures: Path) -> None:
     draw([reliability_panel(table, *one) for one in JUDGED], frame, pictures / "reliability.png", columns=3)
 
 
+def draw_sparse(results: Path, pictures: Path) -> None:
+    """Draw what a model loses under sparse attention, and from which kept share on it can pay at all."""
+    table = read(results / "sparse_quality.csv")
+    labels = {
+        "window + sink": Spot(8, 4, 0.0),
+        "longformer": Spot(8, 8, 0.0),
+        "bigbird": Spot(8, 8, 0.0),
+        "top-k of means": Spot(-8, -6, 0.0),
+        "top-k of extremes": Spot(8, 8, 0.0),
+        "top-p of means": Spot(8, 4, 0.0),
+        "prefill breaks even": Spot(-4, -4, 1.0),
+    }
+    kept = "blocks kept, percent of the visible"
+    frame = Frame(kept, "loss over dense, nats", "Sparse attention by blocks of 64: perplexity", labels)
+    draw([sparse_panel(table, *one) for one in LOSSES], frame, pictures / "sparse-loss.png")
+    labels = {
+        "decode, top-k of extremes": Spot(8, 4, 0.5),
+        "decode, top-k of means": Spot(8, 4, 0.5),
+        "top-k of extremes": Spot(8, 4, 0.5),
+        "top-k of means": Spot(8, 4, 0.5),
+        "bigbird": Spot(8, 4, 0.5),
+        "window + sink": Spot(8, 4, 0.5),
+    }
+    frame = Frame(kept, "needles found, percent", "Sparse attention by blocks of 64: needles", labels)
+    draw([sparse_panel(table, *one) for one in NEEDLES], frame, pictures / "sparse-needles.png")
+
+
 def main(results: Path = RESULTS, pictures: Path = PICTURES) -> None:
     """Draw every picture and say how large it is."""
     pictures.mkdir(parents=True, exist_ok=True)
-    for one in (draw_cascades, draw_live, draw_experts, draw_judge):
+    for one in (draw_cascades, draw_live, draw_experts, draw_judge, draw_sparse):
         one(results, pictures)
     for path in sorted(pictures.glob("*.png")):
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")

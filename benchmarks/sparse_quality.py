@@ -77,7 +77,7 @@ SWEEPS: Final = {
         Sweep(8192, 1, FEW, (16, 64)),
         Sweep(2048, 3, ALL, (8, 16), (0.95,), pages=(4, 8, 16), has_needles=True),
         Sweep(4096, 2, FEW, (8, 16, 32), pages=(8, 16), has_needles=True),
-        Sweep(8192, 1, FEW, (16, 64), pages=(16,), has_needles=True),
+        Sweep(8192, 1, ("dense", "top-k of extremes"), (16,), pages=(16,), has_needles=True),
     ),
     CODER: (
         Sweep(2048, 1, ALL, (8, 16), (0.8, 0.95)),

@@ -36,6 +36,8 @@ CHOSEN: Final = {
     "top-k of means": "cascade",
     "top-k of extremes": "plain",
     "top-p of means": "oracle",
+    "decode, top-k of means": "frontier",
+    "decode, top-k of extremes": "control",
 }
 # A Triton kernel reaches 477 of the 620 TFLOP/s of FlashAttention-3 (pytorch/benchmark#2391, H100, D 128, 16k).
 BREAK_EVEN_PERCENT: Final = 100 * 477 / 620
@@ -146,7 +148,7 @@ def sparse_panel(table: Table, source: str, figure: str, title: str) -> Panel:
     levels = [each.value for one in several for each in one.y]
     if levels:
         ends = tuple(Interval(level, level, level) for level in (min(levels), max(levels)))
-        several.append(Series("break-even", "exact", (BREAK_EVEN_PERCENT, BREAK_EVEN_PERCENT), ends))
+        several.append(Series("prefill breaks even", "exact", (BREAK_EVEN_PERCENT, BREAK_EVEN_PERCENT), ends))
     return Panel(title, tuple(several))
 
 

@@ -89,4 +89,4 @@ def test_a_sparse_panel_runs_over_what_was_kept_and_shows_the_break_even() -> No
     assert series["bigbird"].x == (10.0, 40.0)
     assert [one.value for one in series["bigbird"].y] == [0.5, 0.1]
     assert series["longformer"].x == ()
-    assert series["break-even"].x == (BREAK_EVEN_PERCENT, BREAK_EVEN_PERCENT)
+    assert series["prefill breaks even"].x == (BREAK_EVEN_PERCENT, BREAK_EVEN_PERCENT)
