@@ -48,7 +48,8 @@ BUDGETS: Final = (4, 8, 16, 32)
 SHARES: Final = (0.5, 0.8, 0.95)
 LAYER_BUDGET: Final = 8
 LAYER_LENGTH: Final = 2048
-DENSE_LAYERS: Final = (0, 2, 4, 8)
+DENSE_LAYERS: Final = 8
+NEEDED_NATS: Final = 0.01
 Z95: Final = 1.959964
 SPACING: Final = 96
 
@@ -186,7 +187,7 @@ def run(subject: Subject, kept: Kept, data: Path) -> Iterator[Line]:
     (tokens,) = runs_of(texts(), subject.tokenizer, length=LAYER_LENGTH, count=1)
     yield from _recalls(subject, kept, tokens)
     yield from _layers(subject, kept, tokens)
-    yield from _needles_by_layer(subject, kept, tokens)
+    yield from _needles_by_layer(subject, kept, runs_of(texts(), subject.tokenizer, length=LAYER_LENGTH, count=3))
 
 
 def _needles(subject: Subject, kept: Kept, runs: list[list[int]], sweep: Sweep) -> Iterator[Line]:
@@ -253,21 +254,42 @@ def _layers(subject: Subject, kept: Kept, tokens: list[int]) -> Iterator[Line]:
         yield Line.plain(place, row["loss_nats"] - dense["loss_nats"], 1)
 
 
-def _needles_by_layer(subject: Subject, kept: Kept, filler: list[int]) -> Iterator[Line]:
-    """Yield what is found when one layer alone is sparse, and when all are but the first few."""
+def _needles_by_layer(subject: Subject, kept: Kept, runs: list[list[int]]) -> Iterator[Line]:
+    """Yield what is found when one layer alone is sparse; and when all are but a few, of contexts that chose none.
+
+    The layers that are needed are those whose answers, sparse alone, lose more than NEEDED_NATS in the first context.
+    """
     method = next(one for one in by_blocks(LAYER_BUDGET) if one.name == "top-k of extremes")
-    count = subject.model.config.num_hidden_layers
+    every = range(subject.model.config.num_hidden_layers)
+
+    def made(run: int, arm: str, number: object, layers: frozenset[int]) -> Row:
+        key = f"{subject.name}|needles {LAYER_LENGTH} run {run}|{arm} {number}"
+        return kept.make(key, lambda: needles(subject, runs[run], method, layers))
+
+    place = f"{subject.name} needles {LAYER_LENGTH}"
+    alone = [made(0, "one sparse layer", layer, frozenset({layer})) for layer in every]
+    for layer, row in enumerate(alone):
+        yield from _found((f"{place}, one sparse layer", method.name, str(layer)), [row])
+    dense = made(0, "no sparse layer", "", frozenset())["answer_loss_nats"]
+    needed = [layer for layer, row in enumerate(alone) if row["answer_loss_nats"] - dense > NEEDED_NATS]
+    others = [layer for layer in every if layer not in needed]
+    spread = others[:: max(1, len(others) // max(1, len(needed)))][: len(needed)]
     arms = {
-        "one sparse layer": {layer: frozenset({layer}) for layer in range(count)},
-        "first layers dense": {dense: frozenset(range(dense, count)) for dense in DENSE_LAYERS},
+        "every layer sparse": (),
+        f"first {len(needed)} dense": every[: len(needed)],
+        f"first {DENSE_LAYERS} dense": every[:DENSE_LAYERS],
+        f"{_numbers(needed)} dense": needed,
+        f"{_numbers(spread)} dense": spread,
+        f"only {_numbers(needed)} sparse": others,
     }
-    for arm, several in arms.items():
-        for number, layers in several.items():
-            row = kept.make(
-                f"{subject.name}|needles {len(filler)} run 0|{arm} {number}",
-                lambda layers=layers: needles(subject, filler, method, layers),
-            )
-            yield from _found((f"{subject.name} needles {len(filler)}, {arm}", method.name, str(number)), [row])
+    for arm, kept_dense in arms.items():
+        layers = frozenset(every) - frozenset(kept_dense)
+        rows = [made(run, arm, "", layers) for run in range(1, len(runs))]
+        yield from _found((f"{place}, layers", method.name, arm), rows)
+
+
+def _numbers(layers: Sequence[int]) -> str:
+    return " ".join(map(str, layers))
 
 
 def main() -> None:

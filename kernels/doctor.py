@@ -6,6 +6,7 @@ in vLLM's own environment after `pip install --no-deps headrace`; `headrace kern
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -147,7 +148,7 @@ def _attention(config: Mapping[str, Any], options: SparseOptions, *, on_gpu: boo
         return Use("attention", shape, "latent-attention")
     windowed = config.get("sliding_window") if config.get("use_sliding_window", True) else None
     facts = LayerFacts(
-        index=options.dense_layers,
+        index=next(layer for layer in itertools.count() if not options.is_dense(layer)),
         num_heads=heads,
         num_kv_heads=kv_heads,
         head_size=size,
@@ -155,11 +156,19 @@ def _attention(config: Mapping[str, Any], options: SparseOptions, *, on_gpu: boo
         page=PAGE_ON_GPU if on_gpu else PAGE_ON_CPU,
     )
     kept = (
-        f"{options.budget} tokens kept of contexts from {options.min_tokens} on, layers from {options.dense_layers} on"
+        f"{options.budget} tokens kept of contexts from {options.min_tokens} on, {_dense(options.dense_layers)} dense"
     )
     longest = int(config.get("max_position_embeddings") or options.min_tokens)
     part = PartFacts(most_queries=longest, most_tokens=longest)
     return Use("attention", shape, refuse_layer(facts, options) or refuse_prefill(part, options), kept)
+
+
+def _dense(layers: int | tuple[int, ...]) -> str:
+    if not layers:
+        return "no layer"
+    if isinstance(layers, int):
+        return f"the first {layers} layers"
+    return f"layers {', '.join(map(str, layers))}"
 
 
 def _experts(config: Mapping[str, Any], options: MoeOptions | None) -> tuple[Use, ...]:

@@ -3,7 +3,7 @@
 Shape only: words, numbers and their bounds. What the words refer to is checked in build.py and by the router.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -31,6 +31,9 @@ class PriceEdge(Edge):
     output_usd_per_mtok: Usd
 
 
+_MOST_LAYERS: Final = 1_000
+
+
 def _sparse(said: object) -> object:
     if said == "sparse":
         return {}
@@ -40,15 +43,29 @@ def _sparse(said: object) -> object:
     return said
 
 
+_Layer = Annotated[int, Field(ge=0, le=_MOST_LAYERS)]
+
+
+def _layers(said: object) -> object:
+    several = said if isinstance(said, list) else [said]
+    if said is None or all(
+        isinstance(each, int) and not isinstance(each, bool) and 0 <= each <= _MOST_LAYERS for each in several
+    ):
+        return said
+    msg = "write how many first layers, or a list of layers counted from 0, such as [7, 18]"
+    raise ValueError(msg)
+
+
 class SparseAttentionEdge(Edge):
-    """Sparse attention with other bounds than its own; all but `dense_layers` are in tokens."""
+    """Sparse attention with other bounds than its own; in tokens but for the last two."""
 
     budget: int | None = Field(default=None, ge=64, le=10_000_000)
     sink: int | None = Field(default=None, ge=0, le=1_000_000)
     local: int | None = Field(default=None, ge=0, le=1_000_000)
     min_tokens: int | None = Field(default=None, ge=0, le=100_000_000)
+    min_query: int | None = Field(default=None, ge=0, le=100_000_000)
     method: Literal["mean", "minmax"] | None = None
-    dense_layers: int | None = Field(default=None, ge=0, le=1_000)
+    dense_layers: Annotated[_Layer | list[_Layer] | None, BeforeValidator(_layers)] = None
 
 
 class BackendEdge(Edge):

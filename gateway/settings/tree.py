@@ -29,7 +29,7 @@ class KernelSettings:
     attention: the options of sparse attention that the file fixes, None where it is off. quantization: of the experts.
     """
 
-    attention: Mapping[str, int | str] | None = None
+    attention: Mapping[str, int | str | list[int]] | None = None
     has_moe: bool = False
     quantization: Literal["int8", "int4"] | None = None
 

@@ -74,7 +74,7 @@ def refuse_layer(layer: LayerFacts, options: SparseOptions) -> str | None:
     """Tell why a layer's attention is not ours at all, None where it may be."""
     return _first(
         {
-            "dense-layer": layer.index < options.dense_layers,
+            "dense-layer": options.is_dense(layer.index),
             "attention-type": layer.attn_type != "decoder",
             "head-dim": layer.head_size not in HEAD_SIZES,
             "head-groups": bool(layer.num_heads % layer.num_kv_heads)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, Literal, get_args
 
+from typing_extensions import TypeIs
+
 ATTENTION_VARIABLE: Final = "HEADRACE_ATTENTION"
 ATTENTION_OPTIONS_VARIABLE: Final = "HEADRACE_ATTENTION_OPTIONS"
 MOE_VARIABLE: Final = "HEADRACE_MOE"
@@ -27,7 +29,8 @@ class SparseOptions:
 
     budget: kept for each query, sink and local included. sink: first tokens, always kept. local: last tokens, always
     kept. min_tokens: shorter sequences stay with vLLM's attention. min_query: shorter prompt parts do too. method: what
-    a page is known by, its mean key or the bounds of its keys. dense_layers: first layers that stay with vLLM's.
+    a page is known by, its mean key or the bounds of its keys. dense_layers: layers that stay with vLLM's, by number
+    from 0, or how many first ones.
     """
 
     budget: int = 4096
@@ -36,7 +39,13 @@ class SparseOptions:
     min_tokens: int = 8192
     min_query: int = 64
     method: Method = "minmax"
-    dense_layers: int = 2
+    dense_layers: int | tuple[int, ...] = 2
+
+    def is_dense(self, layer: int) -> bool:
+        """Tell whether a layer, counted from 0, stays with vLLM's attention."""
+        if isinstance(self.dense_layers, int):
+            return layer < self.dense_layers
+        return layer in self.dense_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,10 @@ def read_attention(environ: Mapping[str, str]) -> SparseOptions | None:
     """Return the options of sparse attention, None where it is off."""
     if not _is_on(environ, ATTENTION_VARIABLE, SPARSE):
         return None
-    options = SparseOptions(**_object(environ, ATTENTION_OPTIONS_VARIABLE, SparseOptions))
+    said = _object(environ, ATTENTION_OPTIONS_VARIABLE, SparseOptions)
+    if "dense_layers" in said:
+        said["dense_layers"] = _layers(said["dense_layers"])
+    options = SparseOptions(**said)
     if options.method not in get_args(Method):
         raise ValueError(_bad(ATTENTION_OPTIONS_VARIABLE, "method", options.method, " or ".join(get_args(Method))))
     if options.sink + options.local > options.budget:
@@ -85,6 +97,19 @@ def read_moe(environ: Mapping[str, str]) -> MoeOptions | None:
     if options.group not in GROUPS:
         raise ValueError(_bad(MOE_OPTIONS_VARIABLE, "group", options.group, f"one of {', '.join(map(str, GROUPS))}"))
     return options
+
+
+def _layers(said: object) -> int | tuple[int, ...]:
+    if _is_count(said):
+        return said
+    if isinstance(said, list) and all(map(_is_count, said)):
+        return tuple(said)
+    wanted = "how many first layers, or a list of layers, counted from 0"
+    raise ValueError(_bad(ATTENTION_OPTIONS_VARIABLE, "dense_layers", said, wanted))
+
+
+def _is_count(value: object) -> TypeIs[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _is_on(environ: Mapping[str, str], variable: str, word: str) -> bool:
@@ -106,7 +131,7 @@ def _object(environ: Mapping[str, str], variable: str, kind: type) -> dict[str, 
     for name, value in found.items():
         if name not in known:
             raise ValueError(f"{variable}: no option {name!r}; known here: {', '.join(known)}")
-        if known[name] is int and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+        if known[name] is int and not _is_count(value):
             raise ValueError(_bad(variable, name, value, "a whole number, 0 or more"))
     return found
 

@@ -28,7 +28,7 @@ MOST_BYTES: Final = 1_000_000
 class KernelChoice:
     """What is asked of an engine. attention: options of sparse attention, None leaves attention to vLLM."""
 
-    attention: Mapping[str, int | str] | None = None
+    attention: Mapping[str, int | str | list[int]] | None = None
     has_moe: bool = False
     quantization: str | None = None
 

@@ -110,5 +110,15 @@ def test_the_path_follows_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_options_change_what_is_kept_and_the_group() -> None:
     options = Options(SparseOptions(budget=2048, min_tokens=100, dense_layers=0), MoeOptions(group=32))
     attention, _, rounded = doctor.uses_of(MIXTURE | {"head_dim": 128}, options, on_gpu=False)
-    assert attention.note == "2048 tokens kept of contexts from 100 on, layers from 0 on"
+    assert attention.note == "2048 tokens kept of contexts from 100 on, no layer dense"
     assert rounded.note == "groups of 32"
+
+
+@pytest.mark.parametrize(
+    ("layers", "said"), [(2, "the first 2 layers dense"), ((0, 7, 18), "layers 0, 7, 18 dense"), ((), "no layer dense")]
+)
+def test_the_layers_that_stay_dense_are_named(layers: int | tuple[int, ...], said: str) -> None:
+    options = Options(SparseOptions(dense_layers=layers))
+    attention, *_ = doctor.uses_of(MIXTURE | {"head_dim": 128}, options, on_gpu=False)
+    assert attention.refused is None
+    assert attention.note.endswith(said)

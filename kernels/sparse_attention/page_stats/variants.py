@@ -38,5 +38,11 @@ def variants(arch: str) -> tuple[Variant, ...]:
             weights=frozenset({"k_ptr"}),
         )
         for row in tuned.table(arch)[OP]
-        for page, minmax, int8 in ((16, False, False), (64, False, False), (64, True, False), (64, False, True), (64, True, True))
+        for page, minmax, int8 in (
+            (16, False, False),
+            (64, False, False),
+            (64, True, False),
+            (64, False, True),
+            (64, True, True),
+        )
     )

@@ -194,6 +194,8 @@ def test_what_the_retrieval_section_may_not_say_is_told_with_its_line(tmp_path: 
         ("", None),
         (", attention: sparse", KernelSettings({})),
         (", attention: {budget: 2048, method: mean}", KernelSettings({"budget": 2048, "method": "mean"})),
+        (", attention: {dense_layers: 4, min_query: 9}", KernelSettings({"min_query": 9, "dense_layers": 4})),
+        (", attention: {dense_layers: [7, 18]}", KernelSettings({"dense_layers": [7, 18]})),
         (", moe: headrace, quantization: int4", KernelSettings(has_moe=True, quantization="int4")),
     ],
 )
@@ -212,6 +214,8 @@ def test_an_engine_uses_the_kernels_that_its_file_names_and_no_others(
         ("attention: {budget: 512}", "attention", "sink 128 and local 1024 do not fit in a budget of 512"),
         ("attention: {budgets: 512}", "attention.budgets", "did you mean 'budget'"),
         ("attention: {method: best}", "attention.method", "minmax"),
+        ("attention: {dense_layers: [7, -1]}", "attention.dense_layers", "a list of layers counted from 0"),
+        ("attention: {dense_layers: first}", "attention.dense_layers", "write how many first layers"),
         ("moe: vllm", "moe", "known here: headrace"),
         ("quantization: int4", "quantization", "moe: headrace"),
         ("moe: headrace, quantization: int3", "quantization", "did you mean 'int"),

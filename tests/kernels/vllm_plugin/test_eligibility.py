@@ -35,6 +35,14 @@ def test_a_plain_layer_part_and_mixture_are_ours() -> None:
     assert refuse_experts(EXPERTS) is None
 
 
+def test_dense_layers_are_the_first_ones_or_those_that_are_listed() -> None:
+    listed = replace(OPTIONS, dense_layers=(0, 3))
+    layers = [replace(LAYER, index=index) for index in range(5)]
+    assert [refuse_layer(layer, listed) for layer in layers] == ["dense-layer", None, None, "dense-layer", None]
+    none = replace(OPTIONS, dense_layers=())
+    assert [refuse_layer(layer, none) for layer in layers] == [None] * 5
+
+
 @pytest.mark.parametrize(
     ("fact", "reason"),
     [

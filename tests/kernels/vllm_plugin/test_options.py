@@ -37,6 +37,12 @@ def test_what_is_switched_on_has_its_own_defaults_and_takes_others() -> None:
         ("HEADRACE_ATTENTION_OPTIONS", '{"budget": true}', "budget=True; write a whole number"),
         ("HEADRACE_ATTENTION_OPTIONS", '{"budget": -1}', "budget=-1"),
         ("HEADRACE_ATTENTION_OPTIONS", '{"method": "best"}', "method='best'; write mean or minmax"),
+        (
+            "HEADRACE_ATTENTION_OPTIONS",
+            '{"dense_layers": [7, -1]}',
+            "dense_layers=[7, -1]; write how many first layers",
+        ),
+        ("HEADRACE_ATTENTION_OPTIONS", '{"dense_layers": "7"}', "or a list of layers, counted from 0"),
         ("HEADRACE_ATTENTION_OPTIONS", '{"budget": 512}', "sink + local = 1152 tokens are more than the budget of 512"),
         ("HEADRACE_MOE_OPTIONS", '{"group": 48}', "group=48; write one of 32, 64, 128, 256"),
     ],
@@ -54,10 +60,11 @@ def test_the_gateway_says_the_same_words_and_defaults() -> None:
     assert (asking.MODE_VARIABLE, asking.STATE_VARIABLE) == (dispatch.MODE_VARIABLE, state.STATE_VARIABLE)
     defaults = dataclasses.asdict(SparseOptions())
     assert {name: defaults[name] for name in _SPARSE_DEFAULTS} == _SPARSE_DEFAULTS
-    assert set(SparseAttentionEdge.model_fields) == set(defaults) - {"min_query"}
-    choice = asking.KernelChoice({"budget": 2048, "method": "mean"}, has_moe=True)
+    assert set(SparseAttentionEdge.model_fields) == set(defaults)
+    choice = asking.KernelChoice({"budget": 2048, "method": "mean", "dense_layers": [7, 18]}, has_moe=True)
     said = asking.kernel_env(choice, state=Path("/s"), environ={})
-    assert read_options(said) == Options(SparseOptions(budget=2048, method="mean"), MoeOptions())
+    wanted = SparseOptions(budget=2048, method="mean", dense_layers=(7, 18))
+    assert read_options(said) == Options(wanted, MoeOptions())
 
 
 def test_options_of_what_is_off_are_not_read() -> None:
