@@ -43,12 +43,12 @@ POOLS: Final = (
 )
 _CHAT, _CODER = "smollm2-135m-instruct-int8", "qwen2.5-coder-0.5b-instruct-int8"
 LOSSES: Final = (
-    (f"{_CHAT} loss 4096", "loss_minus_dense_nats", "SmolLM2-135M, prose of 4,096 tokens"),
     (f"{_CODER} loss 2048", "loss_minus_dense_nats", "Qwen2.5-Coder-0.5B, code of 2,048 tokens"),
+    (f"{_CHAT} loss 4096", "loss_minus_dense_nats", "SmolLM2-135M, prose of 4,096 tokens"),
 )
 NEEDLES: Final = (
-    (f"{_CHAT} needles 2048", "found_percent", "SmolLM2-135M, prose of 2,048 tokens"),
     (f"{_CODER} needles 2048", "found_percent", "Qwen2.5-Coder-0.5B, code of 2,048 tokens"),
+    (f"{_CHAT} needles 2048", "found_percent", "SmolLM2-135M, prose of 2,048 tokens"),
 )
 JUDGED: Final = (
     ("test", "smollm2-135m-instruct-int8", "SmolLM2-135M"),
@@ -139,24 +139,26 @@ def draw_sparse(results: Path, pictures: Path) -> None:
     """Draw what a model loses under sparse attention, and from which kept share on it can pay at all."""
     table = read(results / "sparse_quality.csv")
     labels = {
-        "window + sink": Spot(8, 4, 0.0),
-        "longformer": Spot(8, 8, 0.0),
-        "bigbird": Spot(8, 8, 0.0),
-        "top-k of means": Spot(-8, -6, 0.0),
-        "top-k of extremes": Spot(8, 8, 0.0),
-        "top-p of means": Spot(8, 4, 0.0),
+        "dense": Spot(-8, 0, 0.0),
+        "window + sink": Spot(14, 0, 0.0),
+        "longformer": Spot(6, 12, 0.0),
+        "bigbird": Spot(10, 4, 0.0),
+        "top-k of means": Spot(-8, 0, 0.0),
+        "top-k of extremes": Spot(-8, 0, 0.0),
+        "top-p of means": Spot(8, 6, 0.0),
         "prefill breaks even": Spot(-4, -4, 1.0),
     }
     kept = "blocks kept, percent of the visible"
     frame = Frame(kept, "loss over dense, nats", "Sparse attention by blocks of 64: perplexity", labels)
     draw([sparse_panel(table, *one) for one in LOSSES], frame, pictures / "sparse-loss.png")
     labels = {
-        "decode, top-k of extremes": Spot(8, 4, 0.5),
-        "decode, top-k of means": Spot(8, 4, 0.5),
-        "top-k of extremes": Spot(8, 4, 0.5),
-        "top-k of means": Spot(8, 4, 0.5),
-        "bigbird": Spot(8, 4, 0.5),
-        "window + sink": Spot(8, 4, 0.5),
+        "dense": Spot(-8, -10, 0.0),
+        "decode, top-k of extremes": Spot(8, 10, 0.5),
+        "decode, top-k of means": Spot(8, -8, 0.5),
+        "top-k of extremes": Spot(8, -4, 1.0),
+        "top-k of means": Spot(8, 0, 1.0),
+        "window + sink": Spot(10, 0, 1.0),
+        "prefill breaks even": Spot(4, -50, 1.0),
     }
     frame = Frame(kept, "needles found, percent", "Sparse attention by blocks of 64: needles", labels)
     draw([sparse_panel(table, *one) for one in NEEDLES], frame, pictures / "sparse-needles.png")

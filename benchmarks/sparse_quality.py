@@ -285,6 +285,8 @@ def _needles_by_layer(subject: Subject, kept: Kept, runs: list[list[int]]) -> It
     for arm, kept_dense in arms.items():
         layers = frozenset(every) - frozenset(kept_dense)
         rows = [made(run, arm, "", layers) for run in range(1, len(runs))]
+        thinned = len(layers) / len(every)
+        rows = [row | {"kept_percent": row["kept_percent"] * thinned + 100 * (1 - thinned)} for row in rows]
         yield from _found((f"{place}, layers", method.name, arm), rows)
 
 

@@ -30,6 +30,7 @@ JUDGES: Final = {
 }
 
 CHOSEN: Final = {
+    "dense": "control",
     "window + sink": "length",
     "longformer": "question",
     "bigbird": "constant",
@@ -37,7 +38,7 @@ CHOSEN: Final = {
     "top-k of extremes": "plain",
     "top-p of means": "oracle",
     "decode, top-k of means": "frontier",
-    "decode, top-k of extremes": "control",
+    "decode, top-k of extremes": "priced",
 }
 # A Triton kernel reaches 477 of the 620 TFLOP/s of FlashAttention-3 (pytorch/benchmark#2391, H100, D 128, 16k).
 BREAK_EVEN_PERCENT: Final = 100 * 477 / 620
