@@ -83,8 +83,10 @@ SWEEPS: Final = {
     CODER: (
         Sweep(2048, 1, ALL, (8, 16), (0.8, 0.95)),
         Sweep(4096, 1, FEW, (16, 32)),
+        Sweep(8192, 1, FEW, (16,)),
         Sweep(2048, 3, FEW, (8, 16), pages=(4, 8, 16), has_needles=True),
         Sweep(4096, 2, FEW, (8, 16, 32), pages=(8, 16), has_needles=True),
+        Sweep(8192, 1, ("dense", "top-k of extremes"), (16,), pages=(16,), has_needles=True),
     ),
 }
 

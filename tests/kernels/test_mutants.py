@@ -1,6 +1,8 @@
 """Every mutant is killed: a broken mask, index or scale fails the tests that claim to guard it."""
 
 import os
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,20 @@ from tests.support.kernels import mutants
 from tests.support.kernels.mutants import ALL_PASSED, SOME_FAILED, Mutant
 
 MUTANTS = mutants.all_mutants()
-BY_DEFAULT = {"gate: the scale left out"}
+OF_EACH_FAMILY = 2
+SLOW = "kernels/vllm_plugin"  # their tests import all of vLLM
 
 
+def _a_few() -> Iterator[str]:
+    families: Counter[str] = Counter()
+    for mutant in MUTANTS:
+        family = str(Path(mutant.file).parent)
+        families[family] += 1
+        if family != SLOW and families[family] <= OF_EACH_FAMILY:
+            yield mutant.name
+
+
+BY_DEFAULT = set(_a_few())
 CASES = [
     pytest.param(mutant, id=mutant.name, marks=[] if mutant.name in BY_DEFAULT else [pytest.mark.full])
     for mutant in MUTANTS
@@ -71,8 +84,7 @@ def test_a_mutant_is_killed(mutant: Mutant, outcomes: Outcomes) -> None:
 def test_every_mutant_fits_the_tree_and_there_are_enough_of_them() -> None:
     assert not [problem for mutant in MUTANTS for problem in mutant.problems()]
     assert len({(mutant.file, mutant.name) for mutant in MUTANTS}) == len(MUTANTS)
-    assert len(MUTANTS) >= 20
-    assert {mutant.name for mutant in MUTANTS} >= BY_DEFAULT
+    assert len(BY_DEFAULT) >= 20
 
 
 def test_a_mutant_that_does_not_fit_is_refused(tmp_path: Path) -> None:
