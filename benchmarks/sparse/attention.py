@@ -153,15 +153,20 @@ def _prefilled(q: torch.Tensor, cache: Cache, lists: Lists, scale: float) -> tor
 def _decoded(
     q: torch.Tensor, cache: Cache, method: Pages, places: torch.Tensor, scale: float
 ) -> tuple[torch.Tensor, float]:
-    """Return dense attention but at `places`, which read the pages chosen for each, and the share these kept."""
-    keys, values = (one.flatten(0, 1)[: cache.length].transpose(0, 1) for one in (cache.keys, cache.values))
-    out = torch.nn.functional.scaled_dot_product_attention(
-        q.transpose(0, 1)[None], keys[None], values[None], is_causal=True, scale=scale, enable_gqa=True
-    )[0].transpose(0, 1)
+    """Return the prompt's attention but at `places`, which read the pages chosen for each, and the share these kept."""
+    out = _dense(q, cache, scale) if method.prompt is None else _prefilled(q, cache, method.prompt(q, cache), scale)
     lengths = (places + 1).int()
     lists = method.read(q[places], cache, lengths)
     out[places], _lse = sparse_decode(q[places], cache.keys, cache.values, *lists, scale=scale)
     return out, read_share(lists, lengths)
+
+
+def _dense(q: torch.Tensor, cache: Cache, scale: float) -> torch.Tensor:
+    keys, values = (one.flatten(0, 1)[: cache.length].transpose(0, 1) for one in (cache.keys, cache.values))
+    out = torch.nn.functional.scaled_dot_product_attention(
+        q.transpose(0, 1)[None], keys[None], values[None], is_causal=True, scale=scale, enable_gqa=True
+    )
+    return out[0].transpose(0, 1)
 
 
 def _paged(key: torch.Tensor, value: torch.Tensor) -> Cache:

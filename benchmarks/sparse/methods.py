@@ -58,11 +58,15 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """One way for decode with one budget in pages. read: of queries [B, H, D] and their lengths [B] the page lists."""
+    """One way for decode with one budget in pages. read: of queries [B, H, D] and their lengths [B] the page lists.
+
+    prompt: how the queries before choose their blocks; None leaves them dense.
+    """
 
     name: str
     budget: float
     read: Read
+    prompt: Choose | None = None
 
 
 def everything() -> Method:
@@ -76,6 +80,7 @@ def by_pages(budget: int) -> list[Pages]:
         Pages("decode, window + sink", budget, _read("mean", budget, budget - SINK)),
         Pages("decode, top-k of means", budget, _read("mean", budget, LOCAL)),
         Pages("decode, top-k of extremes", budget, _read("minmax", budget, LOCAL)),
+        Pages("both, top-k of extremes", budget, _read("minmax", budget, LOCAL), _selected("minmax", budget)),
     ]
 
 
