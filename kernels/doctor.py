@@ -6,7 +6,6 @@ in vLLM's own environment after `pip install --no-deps headrace`; `headrace kern
 
 import argparse
 import importlib.util
-import itertools
 import json
 import os
 import platform
@@ -25,6 +24,7 @@ from headrace.kernels.vllm_plugin.eligibility import (
     LayerFacts,
     PartFacts,
     group_for,
+    refuse_decode,
     refuse_experts,
     refuse_layer,
     refuse_prefill,
@@ -148,7 +148,7 @@ def _attention(config: Mapping[str, Any], options: SparseOptions, *, on_gpu: boo
         return Use("attention", shape, "latent-attention")
     windowed = config.get("sliding_window") if config.get("use_sliding_window", True) else None
     facts = LayerFacts(
-        index=next(layer for layer in itertools.count() if not options.is_dense(layer)),
+        index=next((layer for layer in range(layers) if not options.is_dense(layer)), 0),
         num_heads=heads,
         num_kv_heads=kv_heads,
         head_size=size,
@@ -160,7 +160,9 @@ def _attention(config: Mapping[str, Any], options: SparseOptions, *, on_gpu: boo
     )
     longest = int(config.get("max_position_embeddings") or options.min_tokens)
     part = PartFacts(most_queries=longest, most_tokens=longest)
-    return Use("attention", shape, refuse_layer(facts, options) or refuse_prefill(part, options), kept)
+    decode = refuse_layer(facts, options) or refuse_decode(part, options)
+    prefill = refuse_prefill(part, options)
+    return Use("attention", shape, decode, kept if decode or not prefill else f"{kept}; prompts: vLLM ({prefill})")
 
 
 def _dense(layers: int | tuple[int, ...]) -> str:

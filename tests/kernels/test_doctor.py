@@ -114,6 +114,17 @@ def test_options_change_what_is_kept_and_the_group() -> None:
     assert rounded.note == "groups of 32"
 
 
+def test_a_model_whose_layers_are_all_dense_keeps_vllms_attention() -> None:
+    assert uses(DENSE, Options(SparseOptions(dense_layers=30)))["attention"] == "dense-layer"
+    assert uses(DENSE, Options(SparseOptions(dense_layers=29)))["attention"] is None
+
+
+def test_decodes_alone_may_be_ours() -> None:
+    attention, *_ = doctor.uses_of(DENSE, Options(SparseOptions(min_query=10**6)), on_gpu=True)
+    assert attention.refused is None
+    assert attention.note.endswith("; prompts: vLLM (short-query)")
+
+
 @pytest.mark.parametrize(
     ("layers", "said"), [(2, "the first 2 layers dense"), ((0, 7, 18), "layers 0, 7, 18 dense"), ((), "no layer dense")]
 )
