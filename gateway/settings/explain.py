@@ -24,6 +24,7 @@ _BOUNDS: Final[Mapping[str, tuple[str, str]]] = {
     "less_than": ("lt", "under"),
     "less_than_equal": ("le", "at most"),
 }
+_SEVERAL: Final = {" a list": "this list", " a mapping": "this mapping"}
 
 
 def place_of(error: Mapping[str, Any]) -> tuple[Keys, bool]:
@@ -56,7 +57,7 @@ def explain(error: Mapping[str, Any], schema: Mapping[str, Any], *, is_secret: b
         what, cure = "the length is out of bounds", f"{'at least' if 'short' in kind else 'at most'} {bound} wanted"
     else:
         why = str(context["error"]) if kind == "value_error" else printable(str(error["msg"]), limit=160)
-        what, cure = f"the value{shown} cannot be used", why
+        what, cure = f"{_SEVERAL.get(shown, f'the value{shown}')} cannot be used", why
     return what, cure
 
 

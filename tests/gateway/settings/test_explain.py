@@ -30,6 +30,11 @@ def told(change: dict[str, Any], *, is_secret: bool = False) -> tuple[str, str]:
         ({"server": {"port": -1}}, "the value -1 is out of bounds", "write a number at least 0"),
         ({"tiers": []}, "the length is out of bounds", "at least 1 wanted"),
         ({"tiers": {}}, "a list is wanted, not a mapping", "write `[...]`"),
+        (
+            {"backends": {"a": {"engine": "vllm", "model": "m", "attention": {"dense_layers": [7, -1]}}}},
+            "this list cannot be used",
+            "write how many first layers, or a list of layers",
+        ),
         ({"aliases": {"x": "a b"}}, "the value 'a b' cannot be used", "use letters, digits and . _ : / @ + - only"),
     ],
 )
