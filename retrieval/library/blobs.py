@@ -12,6 +12,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -31,15 +32,13 @@ class Upload:
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
-        self.path = folder / f"{secrets.token_hex(16)}{_PART}"
         self.size = 0
         self._limit = limit
         self._hash = hashlib.sha256()
         self._turn = threading.Lock()
         with _disk():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file = os.fdopen(os.open(self.path, _NEW, 0o600), "wb", buffering=0)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self.path, self._file = _new_part(folder)
 
     @property
     def sha256(self) -> str:
@@ -111,10 +110,21 @@ class Blobs:
     def sweep(self, is_needed: Callable[[str], bool]) -> int:
         """Remove blobs nobody needs and what killed processes left of uploads; return how many there were."""
         orphans = [path for path in _listed(self._folder) if _is_hash(path.name) and not is_needed(path.name)]
-        orphans += [path for path in _listed(self._incoming) if path.suffix == _PART and _is_abandoned(path)]
         for path in orphans:
             path.unlink(missing_ok=True)
-        return len(orphans)
+        parts = [path for path in _listed(self._incoming) if path.suffix == _PART]
+        return len(orphans) + sum(map(_remove_abandoned, parts))
+
+
+def _new_part(folder: Path) -> tuple[Path, FileIO]:
+    """Return a new file and its path, locked; a sweep may take a file for abandoned that has no lock yet."""
+    while True:
+        path = folder / f"{secrets.token_hex(16)}{_PART}"
+        file = FileIO(os.open(path, _NEW, 0o600), "w")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return path, file
+        file.close()
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -125,13 +135,15 @@ def _is_hash(name: str) -> bool:
     return len(name) == hashlib.sha256().digest_size * 2 and set(name) <= _HASH_DIGITS
 
 
-def _is_abandoned(path: Path) -> bool:
+def _remove_abandoned(path: Path) -> bool:
+    """Remove a file that nobody writes, under its lock, so that nobody begins to; tell whether it was one."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
     except BlockingIOError:
         return False
     finally:

@@ -1,8 +1,10 @@
 import errno
+import fcntl
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,40 @@ def test_a_late_write_of_another_thread_writes_nothing(blobs: Blobs) -> None:
     upload.close()
     upload.write(b"late")
     assert not upload.path.exists()
+
+
+def test_a_sweep_between_opening_and_locking_loses_no_upload(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock, swept = fcntl.flock, []
+
+    def late(file: int | FileIO, how: int) -> None:
+        if not swept and not how & fcntl.LOCK_NB:
+            swept.append(None)
+            swept.append(blobs.sweep(lambda _: True))
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    assert keep(blobs, b"hello") == SHA_OF_HELLO
+    assert swept == [None, 1]
+    assert blobs.path(SHA_OF_HELLO).read_bytes() == b"hello"
+
+
+def test_what_a_sweep_finds_abandoned_is_removed_under_its_lock(
+    blobs: Blobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = tmp_path / "incoming" / "a.part"
+    part.parent.mkdir()
+    part.touch()
+    unlink, locked = Path.unlink, []
+
+    def watched(path: Path, *, missing_ok: bool = False) -> None:
+        with path.open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked.append(path)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", watched)
+    assert blobs.sweep(lambda _: True) == 1
+    assert locked == [part]
 
 
 def test_a_sweep_removes_what_nobody_needs_and_nothing_else(blobs: Blobs, tmp_path: Path) -> None:
