@@ -39,8 +39,7 @@ def new_page_stats(k_cache: torch.Tensor, *, method: Method = "mean", dtype: tor
     check_choice("method", method, get_args(Method))
     check_shape("k_cache", k_cache, "P", "page", "Hkv", "D")
     pages, page_size, kv_heads, size = k_cache.shape
-    shape = (pages, 2, kv_heads, size) if method == "minmax" else (pages, kv_heads, size)
-    made = k_cache.new_zeros(shape, dtype=dtype or k_cache.dtype)
+    made = k_cache.new_empty(0, dtype=dtype)
     check_dtype("dtype of the statistics", made, *_FLOATS)
     parts = (2 if method == "minmax" else 1) * made.element_size()
     least = MOST_OF_KEYS * parts // k_cache.element_size()
@@ -49,7 +48,7 @@ def new_page_stats(k_cache: torch.Tensor, *, method: Method = "mean", dtype: tor
             f"method={method!r} over pages of {page_size} tokens takes {parts}/{page_size * k_cache.element_size()} of "
             f"the keys' bytes; wanted at most 1/{MOST_OF_KEYS}: pages of {least} or more"
         )
-    return made
+    return made.new_zeros((pages, 2, kv_heads, size) if method == "minmax" else (pages, kv_heads, size))
 
 
 def update_page_stats(
